@@ -1,0 +1,1 @@
+"""All that an engine is, one folder per engine, found by ``registry``."""

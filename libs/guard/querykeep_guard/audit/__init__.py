@@ -1,0 +1,1 @@
+"""Event ids, fields marked SENSITIVE or OMIT, hash chain, signed checkpoints."""

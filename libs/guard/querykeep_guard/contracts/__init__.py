@@ -1,0 +1,1 @@
+"""Frozen dataclasses that cross a process boundary, with one versioned JSON form (see ``codec``)."""

@@ -1,0 +1,1 @@
+"""MaskPlan -> maskers: value -> value. Engine-neutral; engines decode and encode around it."""

@@ -1,0 +1,1 @@
+"""``decide(facts, session_policy, now)`` and the verdict types."""
