@@ -158,9 +158,7 @@ def _read_dataclass(kind: type, data: object, path: str) -> object:
     for field in dataclasses.fields(kind):
         if field.name in data:
             values[field.name] = _read(hints[field.name], data[field.name], f"{path}.{field.name}")
-        elif (
-            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        ):
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise ContractError(f"{path}.{field.name}: missing")
     return kind(**values)
 
