@@ -1,1 +1,1 @@
-"""Frozen dataclasses that cross a process boundary, with one versioned JSON form (see ``codec``)."""
+"""Frozen dataclasses that cross a process boundary, with one versioned JSON form (``codec``)."""

@@ -84,8 +84,8 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Routine:
-    """A user-defined function, procedure, operator or aggregate, by name: analyzers refuse calls that may
-    reach one."""
+    """A user-defined function, procedure, operator or aggregate, by name: analyzers refuse calls
+    that may reach one."""
 
     schema: str
     name: str

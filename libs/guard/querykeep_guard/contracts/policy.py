@@ -53,8 +53,8 @@ class StatementKind(enum.Enum):
 @dataclass(frozen=True, slots=True)
 class ObjectPattern:
     """Names an object set. Each part is a glob (``*``, ``?``) compared with the name as the catalog
-    spells it, without regard to case. ``schema`` is the schema on PostgreSQL and the database on MySQL and
-    MariaDB; ``column`` counts only where the rule is about columns."""
+    spells it, without regard to case. ``schema`` is the schema on PostgreSQL and the database on
+    MySQL and MariaDB; ``column`` counts only where the rule is about columns."""
 
     schema: str = "*"
     table: str = "*"

@@ -105,7 +105,7 @@ class EndReason(enum.Enum):
     TARGET_UNREACHABLE = "target_unreachable"
     REVOKED = "revoked"
     USER_DISABLED = "user_disabled"
-    TOKEN_REVOKED = "token_revoked"
+    TOKEN_REVOKED = "token_revoked"  # noqa: S105 - a reason, not a secret
     CONNECTION_DISABLED = "connection_disabled"
     KILLED = "killed"
     EXPIRED = "expired"
