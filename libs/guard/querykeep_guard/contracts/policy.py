@@ -8,7 +8,7 @@ data, since they are checked on each statement against the time passed in.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 
@@ -184,7 +184,8 @@ class Subject:
 @dataclass(frozen=True, slots=True)
 class SessionPolicy:
     """All that decides, for one person on one connection. ``version`` is the policy version (a
-    counter of the API) that it was compiled at. ``base_url`` is where refusal texts point to."""
+    counter of the API) that it was compiled at. ``base_url`` is where refusal texts point to.
+    ``masking_key`` is set only where a masker needs it."""
 
     version: int
     subject: Subject
@@ -200,4 +201,5 @@ class SessionPolicy:
     lease_s: float = 300.0
     audit_durability: str = "process"
     base_url: str = ""
+    masking_key: bytes = field(default=b"", repr=False)
     contract: int = 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from querykeep_guard.contracts.audit import AppliedRule, Verdict
 from querykeep_guard.contracts.policy import MaskerSpec
@@ -11,13 +11,15 @@ from querykeep_guard.sql.facts import ColumnName, ColumnOrigin, StatementFacts
 
 @dataclass(frozen=True, slots=True)
 class ColumnMask:
-    """The mask of one output column, by ordinal (0-based)."""
+    """The mask of one output column, by ordinal (0-based). ``key`` is the installation's masking
+    key where the masker needs one: ``build(mask.masker, key=mask.key)``."""
 
     ordinal: int
     masker: MaskerSpec
     rule_ids: tuple[str, ...]
     rule_names: tuple[str, ...]
     sources: tuple[ColumnName, ...]
+    key: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
