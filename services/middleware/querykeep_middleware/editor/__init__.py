@@ -1,0 +1,1 @@
+"""The web SQL editor: its WebSocket schema, consumer and window state."""
