@@ -18,8 +18,8 @@ class Observer(Protocol):
         ...
 
     def statement_started(self, event: StatementStarted, decision: Decision | None) -> None:
-        """A statement was recorded and will be sent on (``event.verdict`` allowed or masked), or was
-        recorded and refused. ``decision`` has the MaskPlan, rules, message and position; None for
+        """A statement was recorded, and will be sent on (``event.verdict`` allowed or masked) or
+        was refused. ``decision`` has the MaskPlan, rules, message and position; None for
         a statement that the session refused by itself (protocol not allowed)."""
         ...
 

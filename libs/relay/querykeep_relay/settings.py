@@ -1,4 +1,4 @@
-"""Settings of an enforcement point, read once from ``QUERYKEEP_*`` (docs/operations/settings.md)."""
+"""Settings of an enforcement point, read once from ``QUERYKEEP_*`` variables."""
 
 from __future__ import annotations
 
