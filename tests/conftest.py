@@ -1,3 +1,3 @@
-"""Fixtures of every test: each `fix_*.py` is a plug-in, so that a fixture is found by its file's name."""
+"""Fixtures of every test: each `fix_*.py` is a plug-in, found by its file's name."""
 
 pytest_plugins = ["tests.fix_servers"]

@@ -30,7 +30,7 @@ Server = TypeVar("Server", bound=PrivateServer)
 
 
 def start_private(kind: type[Server], folder: Path) -> Server:
-    """Start a server of this kind; on another port when a neighbour took the chosen one in between."""
+    """Start a server of this kind; on another port when a neighbour took the chosen one."""
     for attempt in range(1, ATTEMPTS + 1):
         server = kind(
             folder / f"{kind.name.lower()}-{attempt}",
@@ -51,7 +51,7 @@ def start_private(kind: type[Server], folder: Path) -> Server:
 
 @pytest.fixture(scope="session")
 def servers_folder() -> Iterator[Path]:
-    """A short folder that the database servers' own users can reach; pytest's are closed to them."""
+    """A short folder that the servers' own users can reach; pytest's are closed to them."""
     folder = Path(tempfile.mkdtemp(prefix="qk-servers-"))
     folder.chmod(0o755)
     yield folder

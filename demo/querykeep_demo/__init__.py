@@ -1,1 +1,1 @@
-"""What `make run` starts: private servers, the demo database `shop` and the supervisor of the services."""
+"""What `make run` starts: private servers, the demo database `shop` and the supervisor."""

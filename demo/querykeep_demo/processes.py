@@ -24,7 +24,7 @@ POLL_INTERVAL_S = 0.05
 
 
 class ProcessError(Exception):
-    """A process could not be started, did not get ready or could not be ended; the text says what to do."""
+    """A process could not be started, made ready or ended; the text says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def start_detached(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> ProcessIdentity:
-    """Start a process in a session of its own, its output in a log file, without any inherited pipe.
+    """Start a process in its own session, output to a log file, without inherited pipes.
 
     Args:
         command: Program and arguments.
@@ -170,7 +170,7 @@ def log_tail(log_file: Path, *, limit_bytes: int = LOG_TAIL_BYTES) -> str:
 
 
 def reap(pid: int) -> None:
-    """Collect a dead child of ours, so that no zombie stays; anybody else's process is left alone."""
+    """Collect a dead child of ours, so that no zombie stays; other processes are left alone."""
     try:
         os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:
@@ -183,7 +183,7 @@ def _is_there(identity: ProcessIdentity) -> bool:
 
 
 def _signal(identity: ProcessIdentity, number: signal.Signals) -> bool:
-    """Send a signal through a pidfd, so that a pid reused in between is never hit; False when it is gone."""
+    """Signal through a pidfd, so that a pid reused in between is never hit; False when gone."""
     try:
         descriptor = os.pidfd_open(identity.pid)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""Private PostgreSQL, MariaDB and Redis servers on loopback, apart from every server that already runs.
+"""Private PostgreSQL, MariaDB and Redis servers on loopback, apart from all that already run.
 
 A server object names a folder, a port and its secrets; `start` makes the data on the first call,
 starts the process detached and waits until it answers; a second object on the same folder finds the
@@ -24,6 +24,8 @@ from typing import ClassVar, Self
 import psycopg
 import pymysql
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from querykeep_demo.processes import (
     ProcessError,
@@ -115,7 +117,7 @@ class PrivateServer(ABC):
                 self._initialize()
             if not port_is_free(self.port):
                 raise ProcessError(
-                    f"port {self.port} is taken by another program, so {self.name} cannot start on it"
+                    f"port {self.port} is taken by another program: {self.name} cannot start"
                 )
             self._launch()
         identity = self.process()
@@ -158,7 +160,7 @@ class PrivateServer(ABC):
     @abstractmethod
     def _answers(self) -> bool: ...
 
-    def _after_start(self) -> None:
+    def _after_start(self) -> None:  # noqa: B027 – a hook that most servers leave empty
         """Tidy up what only the first start needed."""
 
     def _launch(self) -> None:
@@ -378,7 +380,7 @@ class MariadbServer(PrivateServer):
 
 
 class RedisServer(PrivateServer):
-    """A private Redis without persistence: one named user, and the nameless default user switched off."""
+    """A private Redis without persistence: one named user, the default user switched off."""
 
     name = "Redis"
     user = "querykeep"
@@ -410,14 +412,17 @@ class RedisServer(PrivateServer):
                 "appendonly no\n"
                 f'dir "{self.data_folder}"\n'
                 "user default off\n"
-                f"user {self.user} on >{self.password} ~* &* +@all -@admin -flushall -flushdb -swapdb\n"
+                f"user {self.user} on >{self.password} ~* &* +@all -@admin"
+                " -flushall -flushdb -swapdb\n"
             )
 
     def _command(self) -> list[str]:
         return [_program("redis-server"), str(self._configuration_file)]
 
     def _answers(self) -> bool:
-        client = redis.Redis.from_url(self.url, socket_timeout=PROBE_TIMEOUT_S)
+        client = redis.Redis.from_url(
+            self.url, socket_timeout=PROBE_TIMEOUT_S, retry=Retry(NoBackoff(), 0)
+        )
         try:
             return bool(client.ping())
         except redis.RedisError:
@@ -427,7 +432,7 @@ class RedisServer(PrivateServer):
 
 
 def new_password() -> str:
-    """Return a random password of letters and digits, safe in URLs, SQL texts and configuration files."""
+    """Return a random password of letters and digits, safe in URLs, SQL and configuration."""
     return secrets.token_hex(16)
 
 
@@ -456,7 +461,7 @@ def port_is_free(port: int) -> bool:
 
 
 def reachable_folder(wanted: Path, *, installation_id: str) -> Path:
-    """Return the folder for database data: the wanted one, or one below /var/lib where database users get to it.
+    """Return where database data goes: the wanted folder, or /var/lib where users cannot reach it.
 
     Only root starts servers as other users, so only for root the choice matters.
     """

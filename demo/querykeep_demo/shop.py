@@ -1,10 +1,11 @@
 """The demo database `shop`: the same tables, views and rows in PostgreSQL and in MariaDB.
 
-What stands here is promised in the documentation of the demo: tables, columns and their order, row counts, types and
-keys. The masked columns of `customers` are nullable text without UNIQUE, CHECK, index or trigger, so that nothing
-but a mask decides what a guarded session learns of them.
+What stands here is promised in the documentation of the demo: tables, columns and their order,
+row counts, types and keys. The masked columns of `customers` are nullable text without UNIQUE,
+CHECK, index or trigger, so that nothing but a mask decides what a guarded session learns of them.
 
-The tables belong to an ordinary account (no superuser), the one that Querykeep stores for its connection.
+The tables belong to an ordinary account (no superuser), the one that Querykeep stores for its
+connection.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,34 +28,39 @@ INSERT_ROWS: Final = 2_000
 TABLES: Final = {
     "customers": """
         id {id}, name varchar(100) NOT NULL, email varchar(200), phone varchar(20), rrn varchar(20),
-        card_number varchar(25), birth_date date, city varchar(60), tier varchar(20) NOT NULL, note text,
+        card_number varchar(25), birth_date date, city varchar(60), tier varchar(20) NOT NULL,
+        note text,
         created_at {timestamp} NOT NULL""",
     "products": """
-        id {id}, sku varchar(20) NOT NULL UNIQUE, name varchar(120) NOT NULL, category varchar(40) NOT NULL,
-        price numeric(12, 2) NOT NULL, in_stock integer NOT NULL""",
+        id {id}, sku varchar(20) NOT NULL UNIQUE, name varchar(120) NOT NULL,
+        category varchar(40) NOT NULL, price numeric(12, 2) NOT NULL, in_stock integer NOT NULL""",
     "orders": """
-        id {id}, customer_id integer NOT NULL REFERENCES customers (id), status varchar(20) NOT NULL,
-        ordered_at {timestamp} NOT NULL, total numeric(12, 2) NOT NULL, ship_address varchar(200)""",
+        id {id}, customer_id integer NOT NULL REFERENCES customers (id),
+        status varchar(20) NOT NULL, ordered_at {timestamp} NOT NULL,
+        total numeric(12, 2) NOT NULL, ship_address varchar(200)""",
     "order_items": """
-        order_id integer NOT NULL REFERENCES orders (id), product_id integer NOT NULL REFERENCES products (id),
-        quantity integer NOT NULL, unit_price numeric(12, 2) NOT NULL, PRIMARY KEY (order_id, product_id)""",
+        order_id integer NOT NULL REFERENCES orders (id),
+        product_id integer NOT NULL REFERENCES products (id),
+        quantity integer NOT NULL, unit_price numeric(12, 2) NOT NULL,
+        PRIMARY KEY (order_id, product_id)""",
     "employees": """
-        id {id}, name varchar(100) NOT NULL, department varchar(60) NOT NULL, salary numeric(12, 2),
-        hired_on date NOT NULL""",
+        id {id}, name varchar(100) NOT NULL, department varchar(60) NOT NULL,
+        salary numeric(12, 2), hired_on date NOT NULL""",
     "payroll": """
-        employee_id integer NOT NULL REFERENCES employees (id), month date NOT NULL, amount numeric(12, 2) NOT NULL,
-        PRIMARY KEY (employee_id, month)""",
+        employee_id integer NOT NULL REFERENCES employees (id), month date NOT NULL,
+        amount numeric(12, 2) NOT NULL, PRIMARY KEY (employee_id, month)""",
 }
 TABLES_WITH_IDS: Final = ("customers", "products", "orders", "employees")
 VIEWS: Final = {
     "customer_contact": "SELECT id, name, email, phone FROM customers",
     "order_summary": """
-        SELECT orders.id AS order_id, customers.name AS customer_name, customers.city AS city, orders.total AS total
+        SELECT orders.id AS order_id, customers.name AS customer_name, customers.city AS city,
+            orders.total AS total
         FROM orders JOIN customers ON customers.id = orders.customer_id""",
 }
 MARIADB_PRIVILEGES: Final = (
-    "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES, CREATE VIEW, SHOW VIEW, TRIGGER, "
-    "CREATE TEMPORARY TABLES, LOCK TABLES, CREATE ROUTINE, ALTER ROUTINE, EXECUTE"
+    "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES, CREATE VIEW, SHOW VIEW, "
+    "TRIGGER, CREATE TEMPORARY TABLES, LOCK TABLES, CREATE ROUTINE, ALTER ROUTINE, EXECUTE"
 )
 
 
@@ -65,8 +71,8 @@ class Shop:
     Attributes:
         engine: `postgresql` or `mariadb`.
         host, port, database: Where.
-        user, password: The server's superuser, for comparing the governed road with the bare one.
-        account_user, account_password: The ordinary account that Querykeep stores for its connection.
+        user, password: The superuser, for comparing the governed road with the bare one.
+        account_user, account_password: The ordinary account that Querykeep stores.
     """
 
     engine: str
@@ -80,7 +86,7 @@ class Shop:
 
 
 def load_postgresql(server: PostgresqlServer, *, account_password: str) -> Shop:
-    """Make the database, its account and its rows on a running server; what is whole already is left alone."""
+    """Make database, account and rows on a running server; what is whole is left alone."""
     with _postgresql(server, server.user, server.password, server.database) as connection:
         connection.autocommit = True
         account = sql.Identifier(ACCOUNT)
@@ -112,10 +118,11 @@ def load_postgresql(server: PostgresqlServer, *, account_password: str) -> Shop:
 
 
 def load_mariadb(server: MariadbServer, *, account_password: str) -> Shop:
-    """Make the database, its account and its rows on a running server; what is whole already is left alone."""
+    """Make database, account and rows on a running server; what is whole is left alone."""
     with _mariadb(server, server.user, server.password, None) as cursor:
         cursor.execute(
-            f"CREATE DATABASE IF NOT EXISTS {DATABASE} CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci"
+            f"CREATE DATABASE IF NOT EXISTS {DATABASE} "
+            "CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci"
         )
         cursor.execute(
             f"CREATE USER IF NOT EXISTS '{ACCOUNT}'@'%%' IDENTIFIED BY %s", (account_password,)
@@ -228,4 +235,4 @@ def _found(connection: psycopg.Connection, catalog: str, column: str, name: str)
 
 def _trusted(text: str) -> sql.SQL:
     """Mark a statement that is made of this module's constants only."""
-    return sql.SQL(text)  # type: ignore[arg-type]  # psycopg wants a literal; these are built from literals
+    return sql.SQL(text)

@@ -1,7 +1,7 @@
-"""The rows of the demo database `shop`: invented people and goods, the same from every run of the generator.
+"""The rows of the demo database `shop`: invented people and goods, the same from every run.
 
-Nobody's real data: resident numbers carry a wrong check digit and card numbers fail the Luhn test, so that none can
-belong to a person; mail addresses use the domains that RFC 2606 reserves.
+Nobody's real data: resident numbers carry a wrong check digit and card numbers fail the Luhn test,
+so that none can belong to a person; mail addresses use the domains that RFC 2606 reserves.
 """
 
 import datetime
@@ -23,21 +23,71 @@ MOST_ITEMS_PER_ORDER = 6
 Row = tuple[object, ...]
 
 FAMILY_NAMES = {
-    "김": "kim", "이": "lee", "박": "park", "최": "choi", "정": "jung", "강": "kang", "조": "cho", "윤": "yoon",
-    "장": "jang", "임": "lim", "한": "han", "오": "oh", "서": "seo", "신": "shin", "권": "kwon", "황": "hwang",
-}  # fmt: skip
+    "김": "kim",
+    "이": "lee",
+    "박": "park",
+    "최": "choi",
+    "정": "jung",
+    "강": "kang",
+    "조": "cho",
+    "윤": "yoon",
+    "장": "jang",
+    "임": "lim",
+    "한": "han",
+    "오": "oh",
+    "서": "seo",
+    "신": "shin",
+    "권": "kwon",
+    "황": "hwang",
+}
 GIVEN_NAMES = {
-    "민준": "minjun", "서연": "seoyeon", "도윤": "doyun", "하은": "haeun", "시우": "siwoo", "지유": "jiyu",
-    "주원": "juwon", "서윤": "seoyun", "예준": "yejun", "지민": "jimin", "현우": "hyunwoo", "수아": "sua",
-    "지호": "jiho", "다은": "daeun", "건우": "gunwoo", "채원": "chaewon", "은우": "eunwoo", "윤서": "yunseo",
-}  # fmt: skip
+    "민준": "minjun",
+    "서연": "seoyeon",
+    "도윤": "doyun",
+    "하은": "haeun",
+    "시우": "siwoo",
+    "지유": "jiyu",
+    "주원": "juwon",
+    "서윤": "seoyun",
+    "예준": "yejun",
+    "지민": "jimin",
+    "현우": "hyunwoo",
+    "수아": "sua",
+    "지호": "jiho",
+    "다은": "daeun",
+    "건우": "gunwoo",
+    "채원": "chaewon",
+    "은우": "eunwoo",
+    "윤서": "yunseo",
+}
 ENGLISH_FIRST = (
-    "Olivia", "James", "Amelia", "Noah", "Grace", "Henry", "Chloe", "Oscar", "Ruby", "Leo", "Siân", "Zoë",
-    "Patrick", "Maeve",
-)  # fmt: skip
+    "Olivia",
+    "James",
+    "Amelia",
+    "Noah",
+    "Grace",
+    "Henry",
+    "Chloe",
+    "Oscar",
+    "Ruby",
+    "Leo",
+    "Siân",
+    "Zoë",
+    "Patrick",
+    "Maeve",
+)
 ENGLISH_LAST = (
-    "Walker", "Hughes", "Bennett", "O'Connor", "Fletcher", "Marsh", "Dixon", "Harper", "Quinn", "Ashford",
-)  # fmt: skip
+    "Walker",
+    "Hughes",
+    "Bennett",
+    "O'Connor",
+    "Fletcher",
+    "Marsh",
+    "Dixon",
+    "Harper",
+    "Quinn",
+    "Ashford",
+)
 MAIL_DOMAINS = ("example.com", "example.org", "example.net")
 CITIES = (
     "서울",
@@ -182,7 +232,8 @@ def _sometimes_null(rng: random.Random, value: str) -> str | None:
 
 
 def _resident_number(rng: random.Random, born: datetime.date) -> str:
-    digits = f"{born:%y%m%d}{rng.choice((1, 2)) + (2 if born.year >= 2000 else 0)}{rng.randint(0, 99999):05d}"
+    century_digit = rng.choice((1, 2)) + (2 if born.year >= 2000 else 0)
+    digits = f"{born:%y%m%d}{century_digit}{rng.randint(0, 99999):05d}"
     weights = (2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5)
     total = sum(int(digit) * weight for digit, weight in zip(digits, weights, strict=True))
     right_check_digit = (11 - total % 11) % 10

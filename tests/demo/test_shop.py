@@ -5,6 +5,9 @@ from collections.abc import Callable
 import psycopg
 import pymysql
 import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from querykeep_demo.servers import RedisServer
 from querykeep_demo.shop import Shop
@@ -66,7 +69,8 @@ def test_relation_has_the_promised_rows_and_columns(query: Query, relation: str)
     assert query(f"SELECT count(*) FROM {relation}") == [(ROW_COUNTS[relation],)]
     columns = query(
         "SELECT column_name FROM information_schema.columns "
-        f"WHERE table_name = '{relation}' AND table_schema IN ('public', 'shop') ORDER BY ordinal_position"
+        f"WHERE table_name = '{relation}' AND table_schema IN ('public', 'shop') "
+        "ORDER BY ordinal_position"
     )
     assert " ".join(str(name) for (name,) in columns) == COLUMNS[relation]
 
@@ -113,7 +117,10 @@ def test_masked_columns_are_nullable_text_without_index(
 def test_ids_go_on_after_the_generated_ones_and_accept_explicit_values(
     shop_postgresql: Shop, shop_mariadb: Shop
 ) -> None:
-    insert = "INSERT INTO products ({}sku, name, category, price, in_stock) VALUES ({}'X-{}', 'x', 'x', 1, 1)"
+    insert = (
+        "INSERT INTO products ({}sku, name, category, price, in_stock) "
+        "VALUES ({}'X-{}', 'x', 'x', 1, 1)"
+    )
     with psycopg.connect(
         host=shop_postgresql.host,
         port=shop_postgresql.port,
@@ -149,7 +156,8 @@ def test_account_is_an_ordinary_one(shop_postgresql: Shop, shop_mariadb: Shop) -
     roles = run_postgresql(
         shop_postgresql,
         *account,
-        "SELECT rolsuper, rolcreaterole, rolcreatedb, rolbypassrls FROM pg_roles WHERE rolname = current_user",
+        "SELECT rolsuper, rolcreaterole, rolcreatedb, rolbypassrls FROM pg_roles "
+        "WHERE rolname = current_user",
     )
     assert roles == [(False, False, False, False)]
     account = shop_mariadb.account_user, shop_mariadb.account_password
@@ -173,11 +181,13 @@ def test_nobody_can_be_meant_by_the_invented_numbers() -> None:
 
 
 def test_redis_refuses_the_nameless_user_and_administration(redis_server: RedisServer) -> None:
-    import redis
-
-    with redis.Redis(host=redis_server.host, port=redis_server.port) as nameless:
-        with pytest.raises(redis.AuthenticationError):
-            nameless.ping()
+    with (
+        redis.Redis(
+            host=redis_server.host, port=redis_server.port, retry=Retry(NoBackoff(), 0)
+        ) as nameless,
+        pytest.raises(redis.AuthenticationError),
+    ):
+        nameless.ping()
     with redis.Redis.from_url(redis_server.url) as named:
         assert named.ping() is True
         with pytest.raises(redis.exceptions.NoPermissionError):
