@@ -41,6 +41,7 @@ class AppliedRule:
     name: str
     kind: str
     effect: str
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)

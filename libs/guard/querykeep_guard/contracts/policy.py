@@ -93,13 +93,14 @@ class GrantScope:
 @dataclass(frozen=True, slots=True)
 class AccessRule:
     """Refuses tables (``column`` is ``*``) or columns. ``exempt`` keeps a rule that this person is
-    exempt from visible in the trace."""
+    exempt from visible in the trace; ``code`` is the short name that people quote (A-3)."""
 
     id: str
     name: str
     objects: tuple[ObjectPattern, ...]
     columns_only: bool
     exempt: bool = False
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,7 @@ class MaskingRule:
     masker: MaskerSpec
     exempt: bool = False
     relaxations: frozenset[str] = frozenset()
+    code: str = ""
 
 
 class StatementCheck(enum.Enum):
@@ -158,6 +160,7 @@ class StatementRule:
     objects: tuple[ObjectPattern, ...] = (ObjectPattern(),)
     priority: int = 100
     exempt: bool = False
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,160 @@
+"""Steps 3 and 5: access rules and statement rules."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from querykeep_guard.contracts.audit import AppliedRule, Verdict
+from querykeep_guard.contracts.policy import (
+    AccessRule,
+    RuleEffect,
+    StatementCheck,
+    StatementRule,
+)
+from querykeep_guard.policy.decision import TraceStep
+from querykeep_guard.policy.index import PolicyIndex, applied
+from querykeep_guard.policy.refusal import Refused
+from querykeep_guard.policy.texts import column_refused, next_step, quoted_rule, table_refused
+from querykeep_guard.sql.facts import ColumnName, StatementFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A statement that may run only after something else happened."""
+
+    verdict: Verdict
+    message: str
+    next_step: str
+
+
+def check_access(
+    facts: StatementFacts, index: PolicyIndex, trace: list[TraceStep], rules: list[AppliedRule]
+) -> None:
+    """Raise Refused when a refused table or column is touched in any way."""
+    base_url = index.policy.base_url
+    for name in (*facts.reads, *facts.writes):
+        for rule in index.refused_by(name):
+            if rule.exempt:
+                _exempt(rule, str(name), trace, rules)
+                continue
+            raise Refused(
+                table_refused(name, rule),
+                "table",
+                object=str(name),
+                rule=applied(rule, "deny"),
+                step="access",
+                next_step=next_step(base_url, rule),
+            )
+    positions = {use.column: use.position for use in reversed(facts.columns)}
+    touched: dict[ColumnName, None] = dict.fromkeys(use.column for use in facts.columns)
+    for output in facts.outputs or ():
+        touched.update(dict.fromkeys(sorted(output.sources)))
+    for column in touched:
+        found = index.column_rules(column)
+        for rule in found.refusing:
+            raise Refused(
+                column_refused(column, rule),
+                "column",
+                object=str(column),
+                position=positions.get(column, -1),
+                rule=applied(rule, "deny"),
+                step="access",
+                next_step=next_step(base_url, rule),
+            )
+        for exempt in found.exempt:
+            if isinstance(exempt, AccessRule):
+                _exempt(exempt, str(column), trace, rules)
+
+
+def _exempt(rule: AccessRule, name: str, trace: list[TraceStep], rules: list[AppliedRule]) -> None:
+    entry = applied(rule, "exempt")
+    if entry not in rules:
+        rules.append(entry)
+        trace.append(
+            TraceStep("access", "exempt", f"exempt from {quoted_rule(rule)}", entry, object=name)
+        )
+
+
+def check_statement_rules(
+    facts: StatementFacts, index: PolicyIndex, trace: list[TraceStep], rules: list[AppliedRule]
+) -> Pending | None:
+    """Raise Refused, or return what must happen first, or None when the statement may run."""
+    pending: Pending | None = None
+    names = facts.writes or facts.reads
+    for matcher, rule in index.statement_rules():
+        if names and not any(matcher.matches_relation(name) for name in names):
+            continue
+        why = _matches(rule, facts)
+        if why is None:
+            continue
+        if rule.exempt:
+            entry = applied(rule, "exempt")
+            rules.append(entry)
+            text = f"exempt from {quoted_rule(rule)}"
+            trace.append(TraceStep("statement", "exempt", text, entry))
+            continue
+        match rule.effect:
+            case RuleEffect.ALLOW:
+                entry = applied(rule, "allow")
+                rules.append(entry)
+                trace.append(TraceStep("statement", "allow", quoted_rule(rule), entry))
+                return pending
+            case RuleEffect.DENY:
+                raise Refused(
+                    f"{why}: {quoted_rule(rule)}",
+                    "table" if names else "statement",
+                    object=str(names[0]) if names else "",
+                    rule=applied(rule, "deny"),
+                    step="statement",
+                    next_step=next_step(index.policy.base_url, rule),
+                )
+            case RuleEffect.NEED_APPROVAL | RuleEffect.NEED_REASON:
+                pending = pending or _pending(rule, why, index, trace, rules)
+    if pending is None:
+        trace.append(TraceStep("statement", "pass", "no statement rule stands against it"))
+    return pending
+
+
+def _pending(
+    rule: StatementRule,
+    why: str,
+    index: PolicyIndex,
+    trace: list[TraceStep],
+    rules: list[AppliedRule],
+) -> Pending:
+    entry = applied(rule, rule.effect.value)
+    rules.append(entry)
+    trace.append(TraceStep("statement", rule.effect.value, quoted_rule(rule), entry))
+    step = next_step(index.policy.base_url, rule)
+    if rule.effect is RuleEffect.NEED_APPROVAL:
+        text = f"{why}, which needs an approval: {quoted_rule(rule)}. {step}"
+        return Pending(Verdict.NEEDS_APPROVAL, text, step)
+    text = f"{why}, which needs a reason: {quoted_rule(rule)}. {step}"
+    return Pending(Verdict.NEEDS_REASON, text, step)
+
+
+def _matches(rule: StatementRule, facts: StatementFacts) -> str | None:
+    """Return what the rule saw, in words, or None."""
+    match rule.check:
+        case StatementCheck.WRITE_WITHOUT_WHERE:
+            if facts.has_where is False:
+                target = f' on "{facts.writes[0]}"' if facts.writes else ""
+                return f"UPDATE or DELETE{target} without WHERE is refused"
+        case StatementCheck.KIND:
+            if facts.kind.value in rule.values:
+                return f"{facts.kind.value.replace('_', ' ').upper()} is refused"
+        case StatementCheck.PATTERN:
+            if any(_pattern(value).search(facts.text) for value in rule.values):
+                return "the statement's text matches a refused pattern"
+        case StatementCheck.DIGEST:
+            if facts.digest in rule.values:
+                return "this very statement is refused"
+    return None
+
+
+@lru_cache(maxsize=1024)
+def _pattern(value: str) -> re.Pattern[str]:
+    """Compile an administrator's pattern; the API has checked it when the rule was saved."""
+    return re.compile(value, re.IGNORECASE | re.DOTALL)
