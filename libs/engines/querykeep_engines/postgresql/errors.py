@@ -1,0 +1,137 @@
+"""Deny, limit, timeout and sign-in refusals in PostgreSQL's own words: SQLSTATE and fields.
+
+Source of the codes: PostgreSQL documentation, appendix "PostgreSQL Error Codes"; which case takes
+which code is DESIGN §6.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from querykeep_guard.contracts.session import EndReason, SignInRefusal
+from querykeep_guard.policy.decision import Decision
+
+from querykeep_engines.postgresql.wire import encode
+from querykeep_engines.postgresql.wire.backend import read_error_fields
+
+PROTOCOL_VIOLATION = "08P01"
+CONNECTION_FAILURE = "08006"
+CANNOT_CONNECT = "08001"
+TARGET_REJECTED = "08004"
+INSUFFICIENT_PRIVILEGE = "42501"
+SYNTAX_ERROR = "42601"
+UNDEFINED_STATEMENT = "26000"
+UNDEFINED_CURSOR = "34000"
+FEATURE_NOT_SUPPORTED = "0A000"
+INVALID_AUTHORIZATION = "28000"
+INVALID_PASSWORD = "28P01"  # noqa: S105 - an SQLSTATE
+UNDEFINED_DATABASE = "3D000"
+QUERY_CANCELED = "57014"
+ADMIN_SHUTDOWN = "57P01"
+CANNOT_CONNECT_NOW = "57P03"
+DISK_FULL = "53100"
+PROGRAM_LIMIT = "54000"
+INVALID_PARAMETER = "22023"
+INTERNAL_ERROR = "XX000"
+
+_SIGN_IN_CODES = {
+    "bad_credentials": INVALID_PASSWORD,
+    "locked": INVALID_AUTHORIZATION,
+    "outside_zone": INVALID_AUTHORIZATION,
+    "outside_hours": INVALID_AUTHORIZATION,
+    "no_grant": INVALID_AUTHORIZATION,
+    "tls_required": INVALID_AUTHORIZATION,
+    "connection_disabled": INVALID_AUTHORIZATION,
+    "ticket_invalid": INVALID_AUTHORIZATION,
+    "unknown_database": UNDEFINED_DATABASE,
+    "policy_unreachable": CANNOT_CONNECT_NOW,
+}
+
+_END_CODES = {
+    EndReason.SPOOL_FULL: DISK_FULL,
+    EndReason.PROTOCOL_ERROR: PROTOCOL_VIOLATION,
+    EndReason.TARGET_CLOSED: CONNECTION_FAILURE,
+    EndReason.TARGET_UNREACHABLE: CANNOT_CONNECT,
+    EndReason.RESULT_MISMATCH: INSUFFICIENT_PRIVILEGE,
+    EndReason.INTERNAL_ERROR: INTERNAL_ERROR,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PgError:
+    """An error of our own. ``position`` is a 0-based character offset into the statement, or -1."""
+
+    code: str
+    message: str
+    hint: str = ""
+    position: int = -1
+    severity: str = "ERROR"
+
+    def encode(self) -> bytes:
+        """Return the ErrorResponse."""
+        fields = [
+            ("S", self.severity),
+            ("V", self.severity),
+            ("C", self.code),
+            ("M", self.message),
+        ]
+        if self.hint:
+            fields.append(("H", self.hint))
+        if self.position >= 0:
+            fields.append(("P", str(self.position + 1)))
+        return encode.error_response(fields)
+
+
+def fatal(code: str, message: str) -> PgError:
+    """Return an error after which the connection is closed."""
+    return PgError(code, message, severity="FATAL")
+
+
+def sign_in_error(refusal: SignInRefusal, username: str) -> PgError:
+    """Return how a refused sign-in reads. Unknown user and wrong password read alike."""
+    if refusal.code == "bad_credentials":
+        return fatal(INVALID_PASSWORD, f'password authentication failed for user "{username}"')
+    return fatal(_SIGN_IN_CODES.get(refusal.code, INVALID_AUTHORIZATION), refusal.message)
+
+
+def end_error(reason: EndReason, message: str) -> PgError:
+    """Return how the end of a session reads."""
+    return fatal(_END_CODES.get(reason, ADMIN_SHUTDOWN), message)
+
+
+def decision_error(decision: Decision) -> PgError:
+    """Return how a refused statement reads."""
+    if decision.denied_by == "syntax":
+        code = SYNTAX_ERROR
+    elif decision.denied_by == "limit":
+        code = PROGRAM_LIMIT
+    else:
+        code = INSUFFICIENT_PRIVILEGE
+    message = decision.message or "this statement was refused by the policy of the connection"
+    hint = decision.next_step if decision.next_step not in message else ""
+    return PgError(code, message, hint, decision.position)
+
+
+_KEPT_WHEN_REDACTED = "SVC"
+_NAMES_WHEN_REDACTED = "scn"
+"""Schema, column and constraint names are names, not values; table (t) and type (d) as well."""
+
+
+def redact(payload: bytes) -> tuple[tuple[str, str], ...]:
+    """Return the fields of an error or notice cut down to severity, code and object names.
+
+    A message text may quote a stored value (``Failing row contains …``, ``invalid input syntax for
+    type integer: "…"``), so where a masked column is in reach nothing of M, D, H, W, q, p, P stays.
+    """
+    fields = read_error_fields(payload)
+    kept = [(code, value) for code, value in fields if code in _KEPT_WHEN_REDACTED]
+    code = next((value for key, value in fields if key == "C"), "")
+    kept.append(
+        (
+            "M",
+            f"the target reported {code or 'a condition'}; its text is hidden because the "
+            "statement can reach masked columns",
+        )
+    )
+    kept.extend((key, value) for key, value in fields if key in _NAMES_WHEN_REDACTED + "td")
+    return tuple(kept)

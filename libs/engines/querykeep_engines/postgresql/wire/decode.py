@@ -1,0 +1,235 @@
+"""Incremental framing of both directions: bytes in, frames out, lengths bounded first.
+
+Rows and COPY data are not turned into objects: consecutive DataRow (or CopyData) messages of one
+chunk come out as one ``Run``, a slice of the bytes as they arrived.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from querykeep_engines.kit.session import RemoteProtocolError, WireLimits
+from querykeep_engines.postgresql.wire.codes import Backend, Frontend
+
+_LENGTH = struct.Struct("!i")
+_SMALL_LIMIT_BYTES = 30_000
+"""As libpq and the server: messages other than those that carry data stay small."""
+_AUTH_LIMIT_BYTES = 65_535
+"""The server's own PG_MAX_AUTH_TOKEN_LENGTH."""
+
+_FRONTEND_LIMITS = {
+    Frontend.SYNC: 4,
+    Frontend.FLUSH: 4,
+    Frontend.TERMINATE: 4,
+    Frontend.COPY_DONE: 4,
+    Frontend.DESCRIBE: _SMALL_LIMIT_BYTES,
+    Frontend.CLOSE: _SMALL_LIMIT_BYTES,
+    Frontend.EXECUTE: _SMALL_LIMIT_BYTES,
+    Frontend.COPY_FAIL: _SMALL_LIMIT_BYTES,
+    Frontend.PASSWORD: _AUTH_LIMIT_BYTES,
+}
+_FRONTEND_TYPES = frozenset(int(kind) for kind in Frontend)
+_BACKEND_TYPES = frozenset(int(kind) for kind in Backend)
+_STREAMED = frozenset({int(Backend.DATA_ROW), int(Backend.COPY_DATA)})
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One message: type byte, payload, and the whole as it stood on the wire."""
+
+    kind: int
+    payload: bytes
+
+    @property
+    def raw(self) -> bytes:
+        """The frame as it stood on the wire."""
+        return bytes((self.kind,)) + _LENGTH.pack(len(self.payload) + 4) + self.payload
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Consecutive DataRow or CopyData messages. ``count`` is how many of them begin here.
+    ``partial``: the last one goes on in a later Run (only where ``BackendDecoder.pass_partial``
+    allows it, or the next Run begins inside a message)."""
+
+    kind: int
+    data: bytes
+    count: int
+    partial: bool = False
+
+
+class FrontendDecoder:
+    """Frames what a client sends after start-up, and start-up packets before it."""
+
+    def __init__(self, limits: WireLimits) -> None:
+        self._limits = limits
+        self._buffer = bytearray()
+
+    @property
+    def buffered(self) -> int:
+        """Bytes held that make no whole message yet."""
+        return len(self._buffer)
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes as they came."""
+        self._buffer += data
+
+    def next_startup(self) -> bytes | None:
+        """Return the payload of the next untyped packet, or None when it is not whole yet.
+
+        Raises:
+            RemoteProtocolError: Length out of bounds.
+        """
+        buffer = self._buffer
+        if len(buffer) < 4:
+            return None
+        (length,) = _LENGTH.unpack_from(buffer, 0)
+        if not 8 <= length <= self._limits.startup_bytes:
+            raise RemoteProtocolError("invalid length of start-up packet")
+        if len(buffer) < length:
+            return None
+        payload = bytes(buffer[4:length])
+        del buffer[:length]
+        return payload
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield whole messages; what is left waits for more bytes.
+
+        Raises:
+            RemoteProtocolError: Unknown type or length out of bounds.
+        """
+        buffer = self._buffer
+        pos = 0
+        try:
+            while len(buffer) - pos >= 5:
+                kind = buffer[pos]
+                (length,) = _LENGTH.unpack_from(buffer, pos + 1)
+                self._check(kind, length)
+                end = pos + 1 + length
+                if len(buffer) < end:
+                    return
+                payload = bytes(buffer[pos + 5 : end])
+                pos = end
+                yield Frame(kind, payload)
+            if len(buffer) > pos and buffer[pos] not in _FRONTEND_TYPES:
+                raise RemoteProtocolError(f"invalid frontend message type {buffer[pos]}")
+        finally:
+            del buffer[:pos]
+
+    def _check(self, kind: int, length: int) -> None:
+        if kind not in _FRONTEND_TYPES:
+            raise RemoteProtocolError(f"invalid frontend message type {kind}")
+        limit = _FRONTEND_LIMITS.get(Frontend(kind), self._limits.client_message_bytes)
+        if not 4 <= length <= limit:
+            raise RemoteProtocolError(
+                f"invalid length {length} of a {Frontend(kind).name} message (limit {limit} bytes)"
+            )
+
+
+class BackendDecoder:
+    """Frames what a target sends.
+
+    ``pass_partial`` is looked at each time a message is not whole: when set, the part of a DataRow
+    or CopyData that is there is passed on at once, so that a huge value is never held; a session
+    that must see whole rows leaves it unset. It may only be cleared between messages.
+    """
+
+    def __init__(self, limits: WireLimits) -> None:
+        self._limit = limits.server_message_bytes
+        self._buffer = bytearray()
+        self._open_kind = 0
+        self._open_left = 0
+        self._needed = 0
+        self.pass_partial = False
+
+    @property
+    def buffered(self) -> int:
+        """Bytes held that make no whole message yet."""
+        return len(self._buffer)
+
+    @property
+    def inside_message(self) -> bool:
+        """True when a part of a message was passed on and its rest has not come."""
+        return self._open_left > 0
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes as they came."""
+        self._buffer += data
+
+    def next_byte(self) -> int | None:
+        """Return the single byte that answers an SSLRequest, or None when it is not there."""
+        if not self._buffer:
+            return None
+        value = self._buffer[0]
+        del self._buffer[0]
+        return value
+
+    def items(self) -> Iterator[Frame | Run]:
+        """Yield whole messages and runs; what is left waits for more bytes.
+
+        Raises:
+            RemoteProtocolError: Unknown type or length out of bounds.
+        """
+        if len(self._buffer) < self._needed and not self.pass_partial:
+            return
+        self._needed = 0
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        pos = 0
+        try:
+            if self._open_left:
+                pos = min(self._open_left, len(data))
+                self._open_left -= pos
+                yield Run(self._open_kind, data[:pos], 0, self._open_left > 0)
+            while len(data) - pos >= 5:
+                kind = data[pos]
+                if kind in _STREAMED:
+                    run, pos = self._scan_run(data, pos, kind)
+                    if run is None:
+                        return
+                    yield run
+                    continue
+                end = pos + 1 + self._length(data, pos)
+                if len(data) < end:
+                    self._needed = end - pos
+                    return
+                frame = Frame(kind, data[pos + 5 : end])
+                pos = end
+                yield frame
+        finally:
+            self._buffer += data[pos:]
+
+    def _length(self, data: bytes, pos: int) -> int:
+        kind = data[pos]
+        if kind not in _BACKEND_TYPES:
+            raise RemoteProtocolError(f"invalid backend message type {kind}")
+        (length,) = _LENGTH.unpack_from(data, pos + 1)
+        if not 4 <= length <= self._limit:
+            raise RemoteProtocolError(f"invalid length {length} of a backend message")
+        return int(length)
+
+    def _scan_run(self, data: bytes, start: int, kind: int) -> tuple[Run | None, int]:
+        unpack = _LENGTH.unpack_from
+        size = len(data)
+        last = size - 5
+        limit = self._limit
+        pos = start
+        count = 0
+        while pos <= last and data[pos] == kind:
+            (length,) = unpack(data, pos + 1)
+            if not 4 <= length <= limit:
+                raise RemoteProtocolError(f"invalid length {length} of a row")
+            end = pos + 1 + length
+            if end > size:
+                if not self.pass_partial:
+                    self._needed = end - pos
+                    break
+                self._open_kind, self._open_left = kind, end - size
+                return Run(kind, data[start:size], count + 1, True), size
+            pos = end
+            count += 1
+        if count == 0:
+            return None, start
+        return Run(kind, data[start:pos], count), pos
