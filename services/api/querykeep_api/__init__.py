@@ -1,0 +1,1 @@
+"""The Querykeep API: people, access to databases, jobs and the audit store."""

@@ -1,0 +1,1 @@
+"""Settings, URLs, servers and start-up of the API service."""

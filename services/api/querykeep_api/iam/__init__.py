@@ -1,0 +1,1 @@
+"""Identity and access to Querykeep itself: people, groups, roles, sessions, tokens, agents."""

@@ -1,0 +1,1 @@
+"""What every app of the service builds on: records, errors, permissions, outbox, secrets, REST."""

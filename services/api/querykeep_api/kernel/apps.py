@@ -1,0 +1,12 @@
+"""The kernel as a Django app."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class KernelConfig(AppConfig):
+    """Tables that belong to no domain: outbox, policy version, enforcement of uniqueness."""
+
+    name = "querykeep_api.kernel"
+    label = "kernel"
