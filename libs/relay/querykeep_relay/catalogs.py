@@ -35,7 +35,7 @@ _FINGERPRINT_TIMEOUT_S = 15.0
 _RETRY_S = 1.0
 _LINGER_S = 30.0
 """How long a catalog is kept fresh after its last session: tools reconnect at once."""
-_CRAWL_THREADS = 2
+_CRAWL_THREADS = 8
 
 
 class StaleCatalogError(Exception):

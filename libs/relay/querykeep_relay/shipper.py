@@ -1,0 +1,168 @@
+"""Hands spool records to the API, at least once and in order, and trims what was acknowledged.
+
+Records travel as the bytes that stand on disk: nothing is decoded and encoded again. A batch is at
+most 500 records or 1 MB; a single larger record goes alone. When the API is away the records wait.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+
+from querykeep_guard.audit.chain import FRAME_MAGIC
+from querykeep_relay.api_client import (
+    ApiClient,
+    ApiProblemError,
+    ApiRefusedError,
+    ApiUnavailableError,
+)
+from querykeep_relay.spool import Spool
+
+_LOG = logging.getLogger(__name__)
+_HEADER = struct.Struct(">4sII")
+BATCH_RECORDS = 500
+BATCH_BYTES = 1024 * 1024
+_LINGER_S = 0.05
+"""Gathers records of one burst; an event is to be searchable within a second."""
+_RETRY_FIRST_S = 0.2
+_RETRY_MOST_S = 10.0
+
+
+@dataclass(slots=True)
+class _Batch:
+    bodies: list[bytes]
+    last: tuple[int, bytes]
+    segment: int
+    offset: int
+
+
+class Shipper:
+    """Ships one spool. ``run`` ends when an adopted spool is empty, never for a living one."""
+
+    def __init__(self, spool: Spool, api: ApiClient, *, adopted: bool) -> None:
+        self._spool = spool
+        self._api = api
+        self._adopted = adopted
+        segments = spool.folder.segments()
+        self._segment = int(segments[0].stem) if segments else 1
+        self._offset = 0
+        self._acknowledged = trio.Event()
+        self._trouble = False
+
+    @property
+    def waiting(self) -> int:
+        """How many records the API has not acknowledged."""
+        return self._spool.sequence - self._spool.state.acknowledged
+
+    async def run(self) -> None:
+        """Ship until cancelled (adopted: until everything is acknowledged, then delete it)."""
+        delay = _RETRY_FIRST_S
+        while True:
+            batch = self._next_batch()
+            if batch is None:
+                if self._adopted:
+                    self._spool.close()
+                    self._spool.folder.delete()
+                    return
+                await self._spool.wait_grown()
+                await trio.sleep(_LINGER_S)
+                continue
+            if await self._ship(batch):
+                delay = _RETRY_FIRST_S
+            else:
+                await trio.sleep(delay)
+                delay = min(delay * 2, _RETRY_MOST_S)
+
+    async def flushed(self) -> None:
+        """Wait until everything appended so far is acknowledged; the caller sets the deadline."""
+        goal = self._spool.sequence
+        while self._spool.state.acknowledged < goal:
+            await self._acknowledged.wait()
+
+    async def _ship(self, batch: _Batch) -> bool:
+        try:
+            acknowledged = await self._api.audit_records(batch.bodies)
+        except (ApiUnavailableError, ApiProblemError, ApiRefusedError) as error:
+            if not self._trouble:
+                _LOG.warning("audit records wait in the spool: %s", error)
+            self._trouble = True
+            return False
+        self._trouble = False
+        if acknowledged.get(self._spool.spool_id, 0) < batch.last[0]:
+            _LOG.warning("the API did not acknowledge audit records up to %d", batch.last[0])
+            return False
+        self._spool.acknowledge(batch.last)
+        self._segment, self._offset = batch.segment, batch.offset
+        done, self._acknowledged = self._acknowledged, trio.Event()
+        done.set()
+        self._trim()
+        return True
+
+    def _trim(self) -> None:
+        """Delete whole segments behind the position; the state that recovery needs goes first."""
+        old = [path for path in self._spool.folder.segments() if int(path.stem) < self._segment]
+        if not old:
+            return
+        self._spool.save_state()
+        freed = 0
+        for path in old:
+            freed += path.stat().st_size
+            path.unlink()
+        self._spool.trimmed(freed)
+
+    def _next_batch(self) -> _Batch | None:
+        bodies: list[bytes] = []
+        size = 0
+        segment, offset, last = self._segment, self._offset, (0, b"")
+        while len(bodies) < BATCH_RECORDS:
+            path = self._spool.folder.segment(segment)
+            body = _read_body(path, offset)
+            if body is None:
+                if segment >= self._spool.segment_number:
+                    break
+                segment, offset = segment + 1, 0
+                continue
+            if bodies and size + len(body) > BATCH_BYTES:
+                break
+            offset += _HEADER.size + len(body)
+            sequence, digest = _place(body)
+            if sequence <= self._spool.state.acknowledged:
+                continue
+            bodies.append(body)
+            size += len(body)
+            last = (sequence, digest)
+        if not bodies:
+            return None
+        return _Batch(bodies, last, segment, offset)
+
+
+def _read_body(path: Path, offset: int) -> bytes | None:
+    """Return the body of the frame at ``offset``, None at the end of what was written."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        header = os.pread(descriptor, _HEADER.size, offset)
+        if len(header) < _HEADER.size:
+            return None
+        magic, length, _ = _HEADER.unpack(header)
+        if magic != FRAME_MAGIC:
+            raise ValueError(f"{path}: no frame at byte {offset}")
+        body = os.pread(descriptor, length, offset + _HEADER.size)
+        return body if len(body) == length else None
+    finally:
+        os.close(descriptor)
+
+
+def _place(body: bytes) -> tuple[int, bytes]:
+    """Return (sequence, hash) of a record's JSON."""
+    data = json.loads(body)
+    return int(data["sequence"]), base64.b64decode(data["hash"])

@@ -1,0 +1,275 @@
+"""The audit spool: what was recorded is with the kernel before anything runs (DESIGN rule 6).
+
+``append`` writes a frame with one ``write`` call, unbuffered, so that killing any process loses
+nothing; a group fsync follows within 50 ms, and ``synced`` waits for it where the policy asks for
+durability against power loss. The spool is bounded: when it is full, new statements are refused,
+while completions and ends still fit into a reserve.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import trio
+
+from querykeep_guard.audit.chain import GENESIS_HASH, encode_frame, make_record
+from querykeep_guard.contracts.audit import (
+    AuditEvent,
+    SessionClosed,
+    SessionOpened,
+    SpoolRecord,
+    StatementCompleted,
+    StatementStarted,
+    Verdict,
+)
+from querykeep_relay.segments import SpoolFolder, SpoolState
+
+_LOG = logging.getLogger(__name__)
+SYNC_EVERY_S = 0.05
+_RESERVE_BYTES = 4 * 1024 * 1024
+"""Completions and ends of what runs when the limit is reached: some 10,000 of them."""
+_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class SpoolFullError(Exception):
+    """Nothing more may be recorded, so nothing more may run."""
+
+
+class OpenWork:
+    """Which statements and sessions have begun and not ended, as the records say."""
+
+    def __init__(self, state: SpoolState | None = None) -> None:
+        self.statements: dict[str, str] = dict(state.open_statements) if state else {}
+        self.sessions: set[str] = set(state.open_sessions) if state else set()
+
+    def note(self, event: AuditEvent) -> None:
+        """Follow one event."""
+        match event:
+            case StatementStarted():
+                if event.verdict in (Verdict.ALLOWED, Verdict.MASKED):
+                    self.statements[event.statement_id] = event.session_id
+            case StatementCompleted():
+                self.statements.pop(event.statement_id, None)
+            case SessionOpened():
+                self.sessions.add(event.session_id)
+            case SessionClosed():
+                self.sessions.discard(event.session_id)
+            case _:
+                pass
+
+
+class Spool:
+    """One spool, written by this process only. Not for use from several threads."""
+
+    def __init__(
+        self,
+        folder: SpoolFolder,
+        spool_id: str,
+        *,
+        now: Callable[[], datetime],
+        new_id: Callable[[], str],
+        limit_bytes: int,
+        segment_bytes: int,
+    ) -> None:
+        """Begin a new spool; ``resume`` continues one that was recovered."""
+        self.folder = folder
+        self.spool_id = spool_id
+        self.state = SpoolState()
+        self.open = OpenWork()
+        self.sequence = 0
+        self._now = now
+        self._new_id = new_id
+        self._limit_bytes = limit_bytes
+        self._segment_bytes = segment_bytes
+        self._prev_hash = GENESIS_HASH
+        self._file = -1
+        self._segment_number = 0
+        self._segment_size = 0
+        self._closed_bytes = 0
+        self._dirty = False
+        self._synced_sequence = 0
+        self._sync_done = trio.Event()
+        self._sync_wanted = trio.Event()
+        self._grown = trio.Event()
+        self._sync_error: OSError | None = None
+        self.is_full = False
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes on disk that are not yet trimmed."""
+        return self._closed_bytes + self._segment_size
+
+    @property
+    def segment_number(self) -> int:
+        """The segment that is written now (0: none yet)."""
+        return self._segment_number
+
+    def resume(
+        self,
+        state: SpoolState,
+        open_work: OpenWork,
+        last: tuple[int, bytes],
+        segments: list[Path],
+    ) -> None:
+        """Continue the chain of a recovered spool behind ``last`` (sequence, hash)."""
+        self.state = state
+        self.open = open_work
+        self.sequence, self._prev_hash = last
+        self._synced_sequence = self.sequence
+        self._closed_bytes = sum(path.stat().st_size for path in segments)
+        self._segment_number = int(segments[-1].stem) if segments else 0
+
+    def append(self, event: AuditEvent) -> int:
+        """Record an event; return its sequence. When it returns, the kernel has it.
+
+        Raises:
+            SpoolFullError: The size limit or the disk is reached; nothing was recorded.
+            OSError: The disk failed in another way; nothing was recorded.
+        """
+        record = make_record(
+            self.spool_id,
+            self.sequence + 1,
+            self._new_id(),
+            self._now(),
+            event,
+            self._prev_hash,
+        )
+        frame = encode_frame(record)
+        self._check_room(event, len(frame))
+        if self._file < 0 or (
+            self._segment_size and self._segment_size + len(frame) > self._segment_bytes
+        ):
+            self._rotate()
+        self._write(frame)
+        self._segment_size += len(frame)
+        self.sequence, self._prev_hash = record.sequence, record.hash
+        self.open.note(event)
+        self._dirty = True
+        self._sync_wanted.set()
+        self._grown.set()
+        return record.sequence
+
+    def _check_room(self, event: AuditEvent, length: int) -> None:
+        limit = self._limit_bytes
+        if not isinstance(event, StatementStarted):
+            limit += _RESERVE_BYTES
+        self.is_full = self.size_bytes + length > limit
+        if self.is_full:
+            raise SpoolFullError(
+                f"the audit spool holds {self.size_bytes} bytes of at most {self._limit_bytes} "
+                "(QUERYKEEP_SPOOL_LIMIT_BYTES)"
+            )
+
+    def _write(self, frame: bytes) -> None:
+        """Write all of a frame or nothing of it."""
+        view = memoryview(frame)
+        try:
+            while view:
+                view = view[os.write(self._file, view) :]
+        except OSError as error:
+            os.ftruncate(self._file, self._segment_size)
+            if error.errno in _FULL_ERRORS:
+                self.is_full = True
+                raise SpoolFullError(f"the disk of the audit spool: {error.strerror}") from error
+            raise
+
+    def _rotate(self) -> None:
+        if self._file >= 0:
+            os.fsync(self._file)
+            os.close(self._file)
+            self._closed_bytes += self._segment_size
+            self._file = -1
+        self._segment_size = 0
+        path = self.folder.segment(self._segment_number + 1)
+        try:
+            self._file = os.open(
+                path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600
+            )
+        except OSError as error:
+            if error.errno in _FULL_ERRORS:
+                self.is_full = True
+                raise SpoolFullError(f"the disk of the audit spool: {error.strerror}") from error
+            raise
+        self._segment_number += 1
+        self.folder.sync_folder()
+
+    async def synced(self, sequence: int) -> None:
+        """Wait until everything up to ``sequence`` is on the disk.
+
+        Raises:
+            OSError: The disk refused; the statement must not run.
+        """
+        while self._synced_sequence < sequence:
+            if self._sync_error is not None:
+                raise self._sync_error
+            done = self._sync_done
+            self._sync_wanted.set()
+            await done.wait()
+
+    async def wait_grown(self) -> None:
+        """Wait until something was appended since the last call."""
+        await self._grown.wait()
+        self._grown = trio.Event()
+
+    async def run_sync(self) -> None:
+        """Group commit: one fsync for all that was written while the last one ran."""
+        while True:
+            await self._sync_wanted.wait()
+            self._sync_wanted = trio.Event()
+            if not self._dirty:
+                continue
+            self._dirty = False
+            await self._sync_once()
+            with trio.move_on_after(SYNC_EVERY_S if not self._has_waiters() else 0):
+                await trio.sleep_forever()
+
+    def _has_waiters(self) -> bool:
+        return bool(self._sync_done.statistics().tasks_waiting)
+
+    async def _sync_once(self) -> None:
+        upto = self.sequence
+        descriptor = os.dup(self._file)
+        try:
+            await trio.to_thread.run_sync(os.fsync, descriptor)
+            self._synced_sequence = max(self._synced_sequence, upto)
+            self._sync_error = None
+        except OSError as error:
+            _LOG.error("audit spool cannot be synced to disk: %s", error.strerror)
+            self._sync_error = error
+            self._dirty = True
+        finally:
+            os.close(descriptor)
+            done, self._sync_done = self._sync_done, trio.Event()
+            done.set()
+
+    def trimmed(self, freed_bytes: int) -> None:
+        """Segments of that size were deleted after acknowledgement."""
+        self._closed_bytes -= freed_bytes
+        self.is_full = self.size_bytes >= self._limit_bytes
+
+    def acknowledge(self, record: SpoolRecord | tuple[int, bytes]) -> None:
+        """Everything up to this record (or sequence and hash) is with the API."""
+        sequence, digest = (
+            (record.sequence, record.hash) if isinstance(record, SpoolRecord) else record
+        )
+        self.state.acknowledged = sequence
+        self.state.acknowledged_hash = digest
+
+    def save_state(self) -> None:
+        """Write what is acknowledged and what is open; before segments are deleted."""
+        self.state.open_statements = dict(self.open.statements)
+        self.state.open_sessions = set(self.open.sessions)
+        self.folder.write_state(self.state)
+
+    def close(self) -> None:
+        """Sync and close the file and give the lock up."""
+        if self._file >= 0:
+            os.fsync(self._file)
+            os.close(self._file)
+            self._file = -1
+        self.folder.close()
