@@ -1,0 +1,41 @@
+"""What UI, API and docs need to know of MySQL and of its flavour MariaDB."""
+
+from __future__ import annotations
+
+from querykeep_engines.kit.spec import EngineSpec
+
+_CAPABILITIES = frozenset(
+    {
+        "transactions",
+        "multi_statement",
+        "multi_result",
+        "cancel",
+        "kill",
+        "explain",
+        "views",
+        "routines",
+    }
+)
+_SYSTEM_SCHEMAS = ("information_schema", "mysql", "performance_schema", "sys")
+
+
+def _spec(name: str, label: str, jdbc_scheme: str) -> EngineSpec:
+    return EngineSpec(
+        name=name,
+        label=label,
+        folder="mysql",
+        default_port=3306,
+        capabilities=_CAPABILITIES,
+        dialect="mysql",
+        cli="mysql",
+        url="mysql://{username}:{password}@{host}:{port}/{database}",
+        jdbc=f"jdbc:{jdbc_scheme}://{{host}}:{{port}}/{{database}}"
+        "?user={username}&password={password}",
+        system_schemas=_SYSTEM_SCHEMAS,
+    )
+
+
+SPECS: tuple[EngineSpec, ...] = (
+    _spec("mysql", "MySQL", "mysql"),
+    _spec("mariadb", "MariaDB", "mariadb"),
+)
