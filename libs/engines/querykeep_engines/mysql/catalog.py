@@ -160,12 +160,12 @@ def _constraints(
             )
         )
     query = queries.CHECKS_MARIADB if is_mariadb else queries.CHECKS
-    for schema, table, name, clause in connection.query(query):
-        key = (_t(schema), _t(table))
+    for schema_, table_, name_, clause in connection.query(query):
+        key = (_t(schema_), _t(table_))
         own = {column.name for column in columns.get(key, ())}
         named = {match.replace("``", "`") for match in _QUOTED.findall(_t(clause))}
         found[key].append(
-            Constraint(_t(name), "check", tuple(sorted(own & named)), definition=_t(clause))
+            Constraint(_t(name_), "check", tuple(sorted(own & named)), definition=_t(clause))
         )
     return found
 

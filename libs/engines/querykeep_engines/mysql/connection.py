@@ -10,12 +10,13 @@ import re
 import ssl
 import struct
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pymysql
-from pymysql.connections import Connection, MysqlPacket
+from pymysql.connections import Connection
 from pymysql.constants import CLIENT
 from pymysql.cursors import SSCursor
+from pymysql.protocol import MysqlPacket
 
 from querykeep_engines.kit.driver import (
     DriverError,
@@ -38,13 +39,27 @@ _FATAL_CODES = frozenset({1053, 1152, 1153, 1158, 1159, 1160, 1161, 1927, 2006, 
 
 Row = tuple[str | None, ...]
 
+# The stubs make Connection generic, the class itself is not.
+if TYPE_CHECKING:
+    _Base = Connection[SSCursor]
+else:
+    _Base = Connection
 
-class StatusConnection(Connection):  # type: ignore[type-arg]
-    """PyMySQL's connection, which also learns the transaction state at the end of a result."""
+
+class StatusConnection(_Base):
+    """PyMySQL's connection, which also learns the transaction state at the end of a result.
+
+    The annotations name what PyMySQL's stubs leave out.
+    """
+
+    server_version: str
+    _secure: bool
+    _ssl_required: bool
 
     def _read_packet(self, packet_type: type[MysqlPacket] = MysqlPacket) -> MysqlPacket:
-        packet: MysqlPacket = super()._read_packet(packet_type)
-        data: bytes = packet._data
+        read: Callable[[type[MysqlPacket]], MysqlPacket] = super()._read_packet
+        packet = read(packet_type)
+        data = packet.get_all_data()
         if len(data) < _EOF_PACKET_BELOW_BYTES and data[:1] == b"\xfe" and len(data) >= 5:
             self.server_status = struct.unpack_from("<H", data, 3)[0]
         return packet
@@ -219,18 +234,22 @@ class MysqlConnection:
             self.close()
             return
         try:
-            self._kill(int(self._connection.thread_id()))
+            self._kill(self._thread_id())
             cursor.close()
         except (pymysql.Error, OSError, DriverError):
             with contextlib.suppress(pymysql.Error, OSError):
                 cursor.close()
+
+    def _thread_id(self) -> int:
+        thread_id: Callable[[], int] = self._connection.thread_id
+        return int(thread_id())
 
     def cancel(self) -> None:
         """Cancel what runs; callable from another thread. On a governed socket the session's own
         control cancels, not this."""
         if self._kill is not None:
             with contextlib.suppress(DriverError):
-                self._kill(int(self._connection.thread_id()))
+                self._kill(self._thread_id())
 
     @property
     def in_transaction(self) -> bool:
