@@ -59,7 +59,8 @@ class StatusConnection(_Base):
     def _read_packet(self, packet_type: type[MysqlPacket] = MysqlPacket) -> MysqlPacket:
         read: Callable[[type[MysqlPacket]], MysqlPacket] = super()._read_packet
         packet = read(packet_type)
-        data = packet.get_all_data()
+        whole: Callable[[], bytes] = packet.get_all_data
+        data = whole()
         if len(data) < _EOF_PACKET_BELOW_BYTES and data[:1] == b"\xfe" and len(data) >= 5:
             self.server_status = struct.unpack_from("<H", data, 3)[0]
         return packet
