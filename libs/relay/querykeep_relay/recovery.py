@@ -1,8 +1,8 @@
 """Adopts spools whose process died: cuts a torn tail, closes what was left open.
 
 A statement that began and never ended gets the outcome ``unknown``: nobody can say any more what
-the target did with it. Its session gets a ``SessionClosed``. The chain goes on behind the last whole
-record, written by the adopter, so that nothing is lost and nothing looks removed.
+the target did with it. Its session gets a ``SessionClosed``. The chain goes on behind the last
+whole record, written by the adopter, so that nothing is lost and nothing looks removed.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from querykeep_relay.segments import SpoolFolder, SpoolLockedError, TornTail, re
 from querykeep_relay.spool import OpenWork, Spool
 
 _LOG = logging.getLogger(__name__)
+_NO_LIMIT = 2**62
+"""A dead process's spool takes its last records whatever its size: it only shrinks from there."""
 _DETAIL = "the enforcement point ended before the statement did; its outcome is not known"
 
 
@@ -34,7 +36,6 @@ def adopt_spools(
     *,
     now: Callable[[], datetime],
     new_id: Callable[[], str],
-    limit_bytes: int,
     segment_bytes: int,
 ) -> list[Spool]:
     """Return the spools of dead processes under ``root``, recovered and locked. Blocking.
@@ -57,7 +58,7 @@ def adopt_spools(
             path.name,
             now=now,
             new_id=new_id,
-            limit_bytes=limit_bytes,
+            limit_bytes=_NO_LIMIT,
             segment_bytes=segment_bytes,
         )
         try:

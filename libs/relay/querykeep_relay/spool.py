@@ -95,6 +95,9 @@ class Spool:
         self._synced_sequence = 0
         self._sync_done = trio.Event()
         self._sync_wanted = trio.Event()
+        self._sync_urgent = trio.Event()
+        self._retired: list[int] = []
+        self._folder_changed = False
         self._grown = trio.Event()
         self._sync_error: OSError | None = None
         self.is_full = False
@@ -180,8 +183,7 @@ class Spool:
 
     def _rotate(self) -> None:
         if self._file >= 0:
-            os.fsync(self._file)
-            os.close(self._file)
+            self._retired.append(self._file)
             self._closed_bytes += self._segment_size
             self._file = -1
         self._segment_size = 0
@@ -196,7 +198,7 @@ class Spool:
                 raise SpoolFullError(f"the disk of the audit spool: {error.strerror}") from error
             raise
         self._segment_number += 1
-        self.folder.sync_folder()
+        self._folder_changed = True
 
     async def synced(self, sequence: int) -> None:
         """Wait until everything up to ``sequence`` is on the disk.
@@ -208,7 +210,7 @@ class Spool:
             if self._sync_error is not None:
                 raise self._sync_error
             done = self._sync_done
-            self._sync_wanted.set()
+            self._sync_urgent.set()
             await done.wait()
 
     async def wait_grown(self) -> None:
@@ -221,21 +223,21 @@ class Spool:
         while True:
             await self._sync_wanted.wait()
             self._sync_wanted = trio.Event()
-            if not self._dirty:
+            if not self._dirty or self._file < 0:
                 continue
             self._dirty = False
             await self._sync_once()
-            with trio.move_on_after(SYNC_EVERY_S if not self._has_waiters() else 0):
-                await trio.sleep_forever()
-
-    def _has_waiters(self) -> bool:
-        return bool(self._sync_done.statistics().tasks_waiting)
+            with trio.move_on_after(SYNC_EVERY_S):
+                await self._sync_urgent.wait()
+            self._sync_urgent = trio.Event()
 
     async def _sync_once(self) -> None:
         upto = self.sequence
+        retired, self._retired = self._retired, []
+        folder_changed, self._folder_changed = self._folder_changed, False
         descriptor = os.dup(self._file)
         try:
-            await trio.to_thread.run_sync(os.fsync, descriptor)
+            await trio.to_thread.run_sync(self._sync_files, [*retired, descriptor], folder_changed)
             self._synced_sequence = max(self._synced_sequence, upto)
             self._sync_error = None
         except OSError as error:
@@ -243,9 +245,16 @@ class Spool:
             self._sync_error = error
             self._dirty = True
         finally:
-            os.close(descriptor)
+            for one in (*retired, descriptor):
+                os.close(one)
             done, self._sync_done = self._sync_done, trio.Event()
             done.set()
+
+    def _sync_files(self, descriptors: list[int], folder_changed: bool) -> None:
+        for descriptor in descriptors:
+            os.fsync(descriptor)
+        if folder_changed:
+            self.folder.sync_folder()
 
     def trimmed(self, freed_bytes: int) -> None:
         """Segments of that size were deleted after acknowledgement."""
@@ -268,8 +277,8 @@ class Spool:
 
     def close(self) -> None:
         """Sync and close the file and give the lock up."""
-        if self._file >= 0:
-            os.fsync(self._file)
-            os.close(self._file)
-            self._file = -1
+        for descriptor in (*self._retired, *([self._file] if self._file >= 0 else [])):
+            os.fsync(descriptor)
+            os.close(descriptor)
+        self._retired, self._file = [], -1
         self.folder.close()

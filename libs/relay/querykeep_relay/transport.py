@@ -81,17 +81,25 @@ class Transport:
         if self._leftover:
             data, self._leftover = self._leftover[:limit_bytes], self._leftover[limit_bytes:]
             return data
+        waited = False
         while True:
             try:
-                return self._socket.recv(limit_bytes)
+                data = self._socket.recv(limit_bytes)
             except (BlockingIOError, ssl.SSLWantReadError):
+                waited = True
                 await self._wait(trio.lowlevel.wait_readable)
             except ssl.SSLWantWriteError:
+                waited = True
                 await self._wait(trio.lowlevel.wait_writable)
             except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
                 return b""
             except OSError as error:
                 raise TransportError(_describe(error)) from error
+            else:
+                if not waited:
+                    # A peer that always has more must not keep the other sessions from running.
+                    await trio.lowlevel.cancel_shielded_checkpoint()
+                return data
 
     def send_nowait(self, data: memoryview) -> int:
         """Send what the kernel takes at once and return how many bytes that was (0: none).

@@ -1,0 +1,194 @@
+"""What every session of a process shares, opened and closed as one."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import trio
+
+from querykeep_engines import registry
+from querykeep_engines.kit.engine import Engine
+from querykeep_guard.contracts.session import EndReason
+from querykeep_relay.api_client import ApiClient, open_api_client
+from querykeep_relay.catalogs import Catalogs
+from querykeep_relay.decider import Decider
+from querykeep_relay.feed import PolicyFeed
+from querykeep_relay.hints import HintSubscriber
+from querykeep_relay.live import LiveSessions
+from querykeep_relay.policy_handle import PolicyHandles
+from querykeep_relay.recovery import adopt_spools
+from querykeep_relay.segments import SpoolFolder
+from querykeep_relay.settings import RelaySettings
+from querykeep_relay.shipper import Shipper
+from querykeep_relay.spool import Spool
+from querykeep_relay.timers import Timers
+
+_LOG = logging.getLogger(__name__)
+_FLUSH_S = 5.0
+_CANCEL_THREADS = 16
+
+
+@dataclass(slots=True)
+class RelayServices:
+    """The parts of the relay in one process. ``background`` carries tasks that outlive a session
+    (a cancel at the target); ``engine`` finds an engine by name."""
+
+    settings: RelaySettings
+    api: ApiClient
+    live: LiveSessions
+    feed: PolicyFeed
+    catalogs: Catalogs
+    decider: Decider
+    policies: PolicyHandles
+    spool: Spool
+    shipper: Shipper
+    timers: Timers
+    background: trio.Nursery
+    engine: Callable[[str], Engine]
+    hints: HintSubscriber | None = None
+    cancel_limiter: trio.CapacityLimiter = field(
+        default_factory=lambda: trio.CapacityLimiter(_CANCEL_THREADS)
+    )
+
+    def now(self) -> datetime:
+        """UTC wall clock: for audit, grants and hours, never for waiting."""
+        return datetime.now(UTC)
+
+    def clocks(self) -> tuple[datetime, float]:
+        """Return (UTC, monotonic seconds), as sessions are given them."""
+        return datetime.now(UTC), time.monotonic()
+
+    def new_id(self) -> str:
+        """Return an id that is unique for ever."""
+        return uuid.uuid4().hex
+
+    def random_bytes(self, count: int) -> bytes:
+        """Return unpredictable bytes."""
+        return secrets.token_bytes(count)
+
+    async def drain(self, *, limit_s: float, message: str) -> None:
+        """End idle sessions now and busy ones as they become idle, all of them by the limit.
+
+        The caller has stopped accepting. Ends when no session is left.
+        """
+        deadline = trio.current_time() + limit_s
+        while len(self.live):
+            over = trio.current_time() >= deadline
+            for session in self.live:
+                if over or session.is_idle:
+                    session.end(EndReason.DRAINED, message)
+            await trio.sleep(0.05)
+
+    def health(self) -> dict[str, dict[str, object]]:
+        """Return the state of each part, for ``/readyz``."""
+        parts: dict[str, dict[str, object]] = {
+            "api": {"ok": self.feed.reachable, "policy_version": self.feed.version},
+            "spool": {
+                "ok": not self.spool.is_full,
+                "bytes": self.spool.size_bytes,
+                "waiting_records": self.shipper.waiting,
+            },
+        }
+        if self.hints is not None:
+            # Without hints the heartbeat still brings every change within 500 ms.
+            parts["redis"] = {"ok": True, "connected": self.hints.connected}
+        return parts
+
+
+@asynccontextmanager
+async def open_services(
+    settings: RelaySettings, *, engine: Callable[[str], Engine] = registry.engine
+) -> AsyncIterator[RelayServices]:
+    """Open everything, recover the spools of dead processes, and run it until the block ends.
+
+    At the end the spool is handed in for up to a few seconds; what the API could not take stays on
+    disk for the next process.
+
+    Raises:
+        OSError: The spool folder cannot be made, or a certificate not read.
+    """
+    settings.spool_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    services: RelayServices | None = None
+    async with open_api_client(settings) as api, trio.open_nursery() as nursery:
+        live = LiveSessions()
+        adopted = await trio.to_thread.run_sync(_adopt, settings)
+        spool_id = uuid.uuid4().hex
+        spool = Spool(
+            SpoolFolder(settings.spool_dir / spool_id),
+            spool_id,
+            now=lambda: datetime.now(UTC),
+            new_id=lambda: uuid.uuid4().hex,
+            limit_bytes=settings.spool_limit_bytes,
+            segment_bytes=settings.segment_bytes,
+        )
+        feed = PolicyFeed(
+            api,
+            live,
+            kind=settings.kind,
+            address=settings.address,
+            heartbeat_s=settings.heartbeat_s,
+        )
+        hints = HintSubscriber(settings.redis_url, feed.wake) if settings.redis_url else None
+        services = RelayServices(
+            settings=settings,
+            api=api,
+            live=live,
+            feed=feed,
+            catalogs=Catalogs(
+                api,
+                nursery,
+                poll_s=settings.catalog_poll_s,
+                stale_after_s=settings.stale_after_s,
+            ),
+            decider=Decider(lambda: datetime.now(UTC)),
+            policies=PolicyHandles(),
+            spool=spool,
+            shipper=Shipper(spool, api, adopted=False),
+            timers=Timers(),
+            background=nursery,
+            engine=engine,
+            hints=hints,
+        )
+        for dead in adopted:
+            nursery.start_soon(Shipper(dead, api, adopted=True).run)
+            nursery.start_soon(dead.run_sync)
+        nursery.start_soon(spool.run_sync)
+        nursery.start_soon(services.shipper.run)
+        nursery.start_soon(services.timers.run)
+        nursery.start_soon(feed.run)
+        if hints is not None:
+            nursery.start_soon(hints.run)
+        try:
+            yield services
+        finally:
+            with trio.move_on_after(_FLUSH_S) as scope:
+                scope.shield = True
+                await feed.beat()
+                await services.shipper.flushed()
+            if services.shipper.waiting:
+                _LOG.warning("%d audit records stay in the spool", services.shipper.waiting)
+            nursery.cancel_scope.cancel()
+            _close_spool(spool, services.shipper.waiting)
+
+
+def _adopt(settings: RelaySettings) -> list[Spool]:
+    return adopt_spools(
+        settings.spool_dir,
+        now=lambda: datetime.now(UTC),
+        new_id=lambda: uuid.uuid4().hex,
+        segment_bytes=settings.segment_bytes,
+    )
+
+
+def _close_spool(spool: Spool, waiting: int) -> None:
+    """An empty spool leaves nothing behind; one that waits is adopted by the next process."""
+    spool.close()
+    if not waiting:
+        spool.folder.delete()
