@@ -1,0 +1,95 @@
+"""Who may do what to people, groups and roles. Each ``access_*`` returns or raises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.db.models import Q
+
+from querykeep_api.iam.models import Group, Role, User
+from querykeep_api.iam.permissions_of import OWNER_ROLE, known, permissions_of
+from querykeep_api.kernel.errors import Conflict, Forbidden
+from querykeep_api.kernel.permissions import PERMISSIONS
+from querykeep_api.kernel.principal import Principal
+
+ALL_PERMISSIONS = frozenset(PERMISSIONS)
+
+
+def is_owner(principal: Principal) -> bool:
+    """Return whether a request carries every permission: nothing could raise him further."""
+    return principal.permissions >= ALL_PERMISSIONS
+
+
+def access_confer(principal: Principal, permissions: Iterable[str], what: str) -> None:
+    """Let a person give (or take) only permissions that he holds himself.
+
+    Raises:
+        Forbidden: ``what`` would confer a permission beyond his own.
+    """
+    beyond = known(permissions) - principal.permissions
+    if beyond:
+        raise Forbidden(
+            f"{what} carries permissions that you do not hold: {', '.join(sorted(beyond))}. "
+            "Ask an owner of Querykeep.",
+            code="cannot_raise",
+        )
+
+
+def access_change_user(principal: Principal, target: User) -> None:
+    """Let a person change another's account only if that one holds no more than he does: who can
+    reset a password can become its person.
+
+    Raises:
+        Forbidden: The target holds more.
+    """
+    if target.pk != principal.user.pk:
+        access_confer(principal, permissions_of(target), f"The account {target.username}")
+
+
+def access_change_roles(principal: Principal, roles: Iterable[Role]) -> None:
+    """Check a change of who holds ``roles``; needs ``roles.change`` and every permission in them.
+
+    Raises:
+        Forbidden: The permission is lacking, or the roles carry more than the person holds.
+    """
+    roles = list(roles)
+    if roles and not principal.may("roles.change"):
+        raise Forbidden(
+            "Changing who holds a role needs the permission roles.change.",
+            code="permission_needed",
+        )
+    for role in roles:
+        access_confer(principal, role.permissions, f"The role {role.name}")
+
+
+def access_change_members(principal: Principal, group: Group, changed: Iterable[User]) -> None:
+    """Check a change of a group's members.
+
+    A group may carry roles, so the members gain its permissions; and it may carry grants on data,
+    so only an owner adds or removes himself.
+
+    Raises:
+        Forbidden: A role of the group carries more than the person holds, or he changes himself.
+    """
+    changed = list(changed)
+    if not changed:
+        return
+    for role in group.roles.all():
+        access_confer(principal, role.permissions, f"The group {group.name}")
+    if not is_owner(principal) and any(user.pk == principal.user.pk for user in changed):
+        raise Forbidden(
+            "No one changes his own membership of a group. Ask another administrator.",
+            code="cannot_raise",
+        )
+
+
+def keep_an_owner() -> None:
+    """Raise Conflict when no active person would hold the owner role after the present write."""
+    owners = User.everything.filter(is_active=True).filter(
+        Q(roles__name=OWNER_ROLE) | Q(memberships__group__roles__name=OWNER_ROLE)
+    )
+    if not owners.exists():
+        raise Conflict(
+            "This would leave Querykeep without an active owner. Make another person owner first.",
+            code="last_owner",
+        )
