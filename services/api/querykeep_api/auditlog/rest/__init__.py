@@ -1,0 +1,1 @@
+"""HTTP: the public resources of the audit log and the internal ingest."""

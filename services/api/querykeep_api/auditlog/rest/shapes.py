@@ -1,0 +1,170 @@
+"""How rows of the audit store look in the API. Times are RFC 3339 in UTC, big integers are text."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from querykeep_api.auditlog.models import Event, Record, Statement
+from querykeep_api.auditlog.verification import VerifyReport
+from querykeep_guard.contracts.codec import to_json
+
+FINDINGS_SHOWN = 1000
+
+
+def statement_entry(row: Statement) -> dict[str, Any]:
+    """Return a statement as the list, the detail and the exports show it."""
+    ran = bool(row.outcome)
+    return {
+        "id": row.id,
+        "started_at": to_json(row.started_at),
+        "completed_at": to_json(row.completed_at),
+        "user": {"id": row.user_id, "name": row.username},
+        "route": row.route,
+        "client": {
+            "address": row.client_address,
+            "program": row.client_program,
+            "version": row.client_version,
+            "host_name": row.client_host_name,
+            "user_name": row.client_user_name,
+        },
+        "connection": {"id": row.connection_id, "name": row.connection_name},
+        "database": row.database,
+        "statement": row.statement,
+        "kind": row.kind,
+        "objects": json.loads(row.objects_json),
+        "verdict": row.verdict,
+        "rules": json.loads(row.rules_json),
+        "outcome": row.outcome or None,
+        "rows": str(row.rows) if ran else None,
+        "bytes": str(row.bytes) if ran else None,
+        "duration_ms": row.duration_ms if ran else None,
+        "error": row.failure or row.refusal,
+        "error_code": row.failure_code or row.refusal_code,
+        "digest": row.digest,
+        "session_id": row.session_id,
+        "policy_version": str(row.policy_version),
+        "catalog_version": row.catalog_version,
+        "protocol": row.protocol,
+        "parameters": row.parameters,
+        "etag": "completed" if ran else "started",
+    }
+
+
+def event_entry(row: Event) -> dict[str, Any]:
+    """Return an event as the list and the detail show it."""
+    connection = {"id": row.connection_id, "name": row.connection_name}
+    return {
+        "id": row.id,
+        "at": to_json(row.at),
+        "kind": row.kind,
+        "actor": {"id": row.actor_id, "name": row.actor_name},
+        "subject": {"kind": row.subject_kind, "id": row.subject_id, "name": row.subject_name},
+        "connection": connection if row.connection_id else None,
+        "route": row.route or None,
+        "address": row.address,
+        "summary": row.summary,
+        "before": json.loads(row.before) if row.before else None,
+        "after": json.loads(row.after) if row.after else None,
+        "etag": "final",
+    }
+
+
+def proof_entry(row: Record) -> dict[str, Any]:
+    """Return where a row's evidence stands in its chain."""
+    return {
+        "spool": row.spool_id,
+        "sequence": str(row.sequence),
+        "type": row.type,
+        "hash": bytes(row.hash).hex(),
+        "flag": row.flag,
+        "received_at": to_json(row.received_at),
+    }
+
+
+def report_entry(report: VerifyReport) -> dict[str, Any]:
+    """Return a verification report; only the first findings are listed, all are counted."""
+    shown = report.findings[:FINDINGS_SHOWN]
+    return {
+        "ok": report.ok,
+        "records": report.records,
+        "spools": report.spools,
+        "statements": report.statements,
+        "events": report.events,
+        "checkpoints": report.checkpoints,
+        "covered_from": to_json(report.covered_from),
+        "covered_until": to_json(report.covered_until),
+        "finding_count": len(report.findings),
+        "findings": [
+            {**dataclasses.asdict(finding), "sequence": str(finding.sequence)} for finding in shown
+        ],
+    }
+
+
+@extend_schema_field(
+    {"type": "object", "properties": {"id": {"type": "string"}, "name": {"type": "string"}}}
+)
+class _Reference(serializers.DictField):
+    """``{id, name}`` in the schema."""
+
+
+class StatementSchema(serializers.Serializer[Statement]):
+    """A statement; made by ``statement_entry``, described here for the schema."""
+
+    id = serializers.CharField()
+    started_at = serializers.DateTimeField()
+    completed_at = serializers.DateTimeField(allow_null=True)
+    user = _Reference()
+    route = serializers.CharField()
+    client = serializers.DictField()
+    connection = _Reference()
+    database = serializers.CharField()
+    statement = serializers.CharField()
+    kind = serializers.CharField()
+    objects = serializers.ListField(child=serializers.CharField())
+    verdict = serializers.CharField()
+    rules = serializers.ListField(child=serializers.DictField())
+    outcome = serializers.CharField(allow_null=True)
+    rows = serializers.CharField(allow_null=True)
+    bytes = serializers.CharField(allow_null=True)
+    duration_ms = serializers.FloatField(allow_null=True)
+    error = serializers.CharField()
+    error_code = serializers.CharField()
+    digest = serializers.CharField()
+    session_id = serializers.CharField()
+    policy_version = serializers.CharField()
+    catalog_version = serializers.CharField()
+    protocol = serializers.CharField()
+    parameters = serializers.IntegerField()
+    records = serializers.ListField(child=serializers.DictField(), required=False)
+    etag = serializers.CharField()
+
+    def to_representation(self, instance: Statement) -> dict[str, Any]:
+        """Return the entry."""
+        return statement_entry(instance)
+
+
+class EventSchema(serializers.Serializer[Event]):
+    """An event; made by ``event_entry``, described here for the schema."""
+
+    id = serializers.CharField()
+    at = serializers.DateTimeField()
+    kind = serializers.CharField()
+    actor = _Reference()
+    subject = serializers.DictField()
+    connection = _Reference(allow_null=True)
+    route = serializers.CharField(allow_null=True)
+    address = serializers.CharField()
+    summary = serializers.CharField()
+    before = serializers.JSONField(allow_null=True)
+    after = serializers.JSONField(allow_null=True)
+    records = serializers.ListField(child=serializers.DictField(), required=False)
+    etag = serializers.CharField()
+
+    def to_representation(self, instance: Event) -> dict[str, Any]:
+        """Return the entry."""
+        return event_entry(instance)
