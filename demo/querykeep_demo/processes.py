@@ -142,6 +142,21 @@ def stop(
     return False
 
 
+def end_session(identity: ProcessIdentity, *, cwd: Path, timeout_s: float) -> None:
+    """End what is left of the session of a process that is gone itself (children of a killed one).
+
+    Only members that still work in the folder where the process was started are ours: once a
+    session is empty, its number may come back as somebody else's.
+    """
+    if identity.boot_id != _boot_id() or identity.is_running():
+        return
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for pid in _session_members(identity.pid, cwd):
+            _kill(pid, number)
+        if wait_for(lambda: not _session_members(identity.pid, cwd), timeout_s=timeout_s):
+            return
+
+
 def wait_for(condition: Callable[[], bool], *, timeout_s: float) -> bool:
     """Poll a condition until it holds; False when the deadline passed first."""
     deadline = time.monotonic() + timeout_s
@@ -212,16 +227,40 @@ def _signal_group(identity: ProcessIdentity, number: signal.Signals) -> None:
         return
 
 
+def _session_members(session: int, cwd: Path) -> list[int]:
+    pids = [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
+    members = [pid for pid in pids if (stat := _stat(pid)) is not None and int(stat[3]) == session]
+    return [pid for pid in members if _works_in(pid, cwd)]
+
+
+def _works_in(pid: int, folder: Path) -> bool:
+    try:
+        return Path(f"/proc/{pid}/cwd").readlink() == folder
+    except OSError:
+        return False
+
+
+def _kill(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
 def _start_ticks(pid: int) -> int | None:
+    stat = _stat(pid)
+    return None if stat is None else int(stat[19])
+
+
+def _stat(pid: int) -> list[str] | None:
+    """Return proc(5)'s stat fields from the third (state) on, None for a process that is gone."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
     # The command name stands in parentheses and may itself hold spaces and parentheses.
     fields = stat.rpartition(")")[2].split()
-    if fields[0] in ("Z", "X"):
-        return None
-    return int(fields[19])
+    return None if fields[0] in ("Z", "X") else fields
 
 
 def _boot_id() -> str:
