@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from querykeep_guard.contracts.session import EndReason, SignInRefusal
-from querykeep_guard.policy.decision import Decision
-
 from querykeep_engines.postgresql.wire import encode
 from querykeep_engines.postgresql.wire.backend import read_error_fields
+from querykeep_guard.contracts.session import EndReason, SignInRefusal
+from querykeep_guard.policy.decision import Decision
 
 PROTOCOL_VIOLATION = "08P01"
 CONNECTION_FAILURE = "08006"

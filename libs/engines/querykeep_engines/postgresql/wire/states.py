@@ -15,8 +15,6 @@ class Phase(enum.Enum):
 
     AUTHENTICATING = "authenticating"
     """Waiting for an answer to an authentication request."""
-    WAITING = "waiting"
-    """Signed in; the target is being reached. Messages wait in the queue."""
     READY = "ready"
     """Simple and extended protocol."""
     SKIPPING = "skipping"
@@ -29,7 +27,6 @@ class Action(enum.Enum):
     """What is done with a message."""
 
     AUTHENTICATE = "authenticate"
-    QUEUE = "queue"
     DECIDE = "decide"
     """Judged by the policy before anything is sent on."""
     TRACK = "track"
@@ -48,7 +45,6 @@ _ALL = tuple(Frontend)
 TABLE: dict[tuple[Phase, Frontend], Action] = {
     (Phase.AUTHENTICATING, Frontend.PASSWORD): Action.AUTHENTICATE,
     (Phase.AUTHENTICATING, Frontend.TERMINATE): Action.TERMINATE,
-    **{(Phase.WAITING, kind): Action.QUEUE for kind in _ALL if kind is not Frontend.PASSWORD},
     (Phase.READY, Frontend.QUERY): Action.DECIDE,
     (Phase.READY, Frontend.PARSE): Action.DECIDE,
     (Phase.READY, Frontend.BIND): Action.DECIDE,

@@ -1,0 +1,459 @@
+"""Target to client: each answer is matched with the message it is due for, checked, masked,
+counted, and passed on; answers to the session's own messages are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from querykeep_engines.kit.session import CatalogChanged, RemoteProtocolError
+from querykeep_engines.postgresql import errors
+from querykeep_engines.postgresql.errors import PgError, fatal
+from querykeep_engines.postgresql.session.books import Due, Pending, RunningStatement
+from querykeep_engines.postgresql.session.ending import SessionEndedError
+from querykeep_engines.postgresql.session.line import NOT_RUN, Line
+from querykeep_engines.postgresql.session.results import (
+    ResultMismatchError,
+    check_fields,
+    first_rows,
+    needs_description,
+    row_rewriter,
+)
+from querykeep_engines.postgresql.session.settings import is_utf8
+from querykeep_engines.postgresql.wire import encode
+from querykeep_engines.postgresql.wire.backend import (
+    Field,
+    read_error_fields,
+    read_fields,
+    read_parameter_status,
+    read_status,
+)
+from querykeep_engines.postgresql.wire.codes import Backend
+from querykeep_engines.postgresql.wire.decode import Frame, Run
+from querykeep_engines.postgresql.wire.reader import Reader
+from querykeep_engines.postgresql.wire.states import Phase
+from querykeep_guard.contracts.audit import Outcome
+from querykeep_guard.contracts.policy import StatementKind
+from querykeep_guard.contracts.session import EndReason
+from querykeep_guard.masking.maskers import MaskerError
+
+_READ_ATTEMPTS = 3
+_T = TypeVar("_T")
+
+
+class Answers:
+    """What the target sends in a live session."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._read_value: str | None = None
+        self._read_failures = 0
+
+    def may_pass_partial(self) -> bool:
+        """Return whether a row that is not whole yet may be passed on (or dropped) in parts."""
+        run = self._line.head_run
+        if run is None or self._line.pending[0].injected:
+            return False
+        return run.settled and run.rewrite is None and self._max_rows() is None
+
+    def _max_rows(self) -> int | None:
+        return self._line.policy.limits.max_rows
+
+    def item(self, item: Frame | Run) -> None:
+        """Take one message or run.
+
+        Raises:
+            SessionEndedError: The result is not what was decided on, or the target is lost.
+            RemoteProtocolError: The target broke the protocol.
+        """
+        if isinstance(item, Run):
+            self._run(item)
+            return
+        match item.kind:
+            case Backend.NOTICE_RESPONSE:
+                self._notice(item)
+            case Backend.PARAMETER_STATUS:
+                self._parameter(item)
+            case Backend.NOTIFICATION_RESPONSE:
+                if self._line.state.listens:
+                    self._line.pipe.to_client(item.raw)
+            case Backend.ERROR_RESPONSE:
+                self._error(item)
+            case _:
+                if not self._line.pending:
+                    raise RemoteProtocolError(
+                        f"the target sent message type {item.kind} without being asked"
+                    )
+                self._answer(item, self._line.pending[0])
+
+    def _to_client(self, data: bytes, head: Pending) -> None:
+        if not head.injected and not self._line.swallow:
+            self._line.pipe.to_client(data)
+
+    def _answer(self, frame: Frame, head: Pending) -> None:
+        match frame.kind, head.due:
+            case (
+                (Backend.PARSE_COMPLETE, Due.PARSE)
+                | (Backend.BIND_COMPLETE, Due.BIND)
+                | (Backend.CLOSE_COMPLETE, Due.CLOSE)
+            ):
+                self._confirmed(frame)
+            case Backend.PARAMETER_DESCRIPTION, Due.DESCRIBE:
+                self._to_client(frame.raw, head)
+            case ((Backend.ROW_DESCRIPTION | Backend.NO_DATA), Due.DESCRIBE):
+                self._described(frame, head)
+            case Backend.ROW_DESCRIPTION, Due.QUERY:
+                self._query_described(frame, head)
+            case ((Backend.COMMAND_COMPLETE | Backend.PORTAL_SUSPENDED), Due.EXECUTE):
+                self._executed(frame, head)
+            case Backend.COMMAND_COMPLETE, Due.QUERY:
+                self._query_completed(frame, head)
+            case Backend.EMPTY_QUERY_RESPONSE, Due.EXECUTE if head.empty:
+                self._to_client(frame.raw, self._line.answered())
+            case Backend.EMPTY_QUERY_RESPONSE, Due.QUERY if not head.runs:
+                self._to_client(frame.raw, head)
+            case ((Backend.COPY_IN_RESPONSE | Backend.COPY_OUT_RESPONSE), _) if head.runs:
+                self._copy_begins(frame, head)
+            case Backend.COPY_DONE, _ if head.runs:
+                self._to_client(frame.raw, head)
+            case Backend.READY_FOR_QUERY, (Due.SYNC | Due.QUERY):
+                self._ready(frame, head)
+            case _:
+                raise RemoteProtocolError(
+                    f"the target answered {head.due.value} with message type {frame.kind}"
+                )
+
+    # --- extended protocol ------------------------------------------------------------------------
+
+    def _confirmed(self, frame: Frame) -> None:
+        line = self._line
+        head = line.answered()
+        line.book.confirm(head.changes)
+        if head.due is Due.CLOSE:
+            for change in head.changes:
+                line.state.closed(change.kind, change.name)
+        self._to_client(frame.raw, head)
+        if head.injected and head.due is Due.CLOSE and not line.pending:
+            self._read_done()
+
+    def _described(self, frame: Frame, head: Pending) -> None:
+        line = self._line
+        fields: tuple[Field, ...] = ()
+        if frame.kind == Backend.ROW_DESCRIPTION:
+            fields = read_fields(frame.payload)
+        portal = head.portal
+        if portal is not None:
+            portal.fields = fields
+            if portal.judged is not None and frame.kind == Backend.ROW_DESCRIPTION:
+                plan = portal.judged.decision.plan
+                if needs_description(plan):
+                    self._checked(lambda: check_fields(plan, fields))
+        self._to_client(frame.raw, head)
+        line.answered()
+
+    def _executed(self, frame: Frame, head: Pending) -> None:
+        line = self._line
+        if head.injected:
+            line.answered()
+            return
+        run = head.runs[0]
+        self._copy_ended(run)
+        self._end_run(frame, head, run)
+        line.answered()
+
+    def _end_run(self, frame: Frame, head: Pending, run: RunningStatement) -> None:
+        """A statement ended well at the target."""
+        line = self._line
+        if run.dropped and run.override is not None:
+            line.complete(run, Outcome.KILLED, run.override.message, run.override.code)
+            self._to_client(run.override.encode(), head)
+            line.swallow = True
+            if head.due is Due.EXECUTE and head.segment == line.segment:
+                line.phase = Phase.SKIPPING
+        else:
+            line.complete(run, Outcome.OK)
+            self._to_client(frame.raw, head)
+        head.runs.popleft()
+        if run.decision.facts.kind is StatementKind.TRANSACTION and line.status == "E":
+            line.status = "T"
+
+    # --- simple protocol --------------------------------------------------------------------------
+
+    def _query_described(self, frame: Frame, head: Pending) -> None:
+        if not head.runs:
+            raise self._mismatch("the target returned a result that nobody asked for")
+        run = head.runs[0]
+        if run.fields is not None:
+            raise self._mismatch("one statement returned two results")
+        run.fields = read_fields(frame.payload)
+        self._settle(run)
+        self._to_client(frame.raw, head)
+
+    def _query_completed(self, frame: Frame, head: Pending) -> None:
+        if not head.runs:
+            raise self._mismatch("the target ran more statements than were decided on")
+        run = head.runs[0]
+        self._copy_ended(run)
+        self._end_run(frame, head, run)
+
+    # --- rows and COPY ----------------------------------------------------------------------------
+
+    def _settle(self, run: RunningStatement) -> None:
+        """Compare the description with the plan and make the masks; before any row passes."""
+        fields, plan = run.fields, run.decision.plan
+        if fields is None:
+            if needs_description(plan):
+                raise self._mismatch("rows came without their description")
+            run.settled = True
+            return
+        known = fields
+
+        def settle() -> None:
+            check_fields(plan, known)
+            run.rewrite = row_rewriter(plan, known)
+
+        self._checked(settle)
+        run.settled = True
+
+    def _run(self, item: Run) -> None:
+        line = self._line
+        if not line.pending:
+            raise RemoteProtocolError("the target sent rows without being asked")
+        head = line.pending[0]
+        if head.injected:
+            self._read_row(item)
+            return
+        if not head.runs:
+            raise self._mismatch("the target returned rows that nobody asked for")
+        run = head.runs[0]
+        if item.kind == Backend.COPY_DATA:
+            if run.decision.facts.kind is not StatementKind.COPY_OUT:
+                raise self._mismatch("the target sent COPY data that nobody asked for")
+        elif not run.settled:
+            if head.due is Due.EXECUTE and head.portal is not None:
+                run.fields = head.portal.fields
+            elif run.fields is None:
+                raise self._mismatch("rows came without their description")
+            self._settle(run)
+        self._pass_rows(item, head, run)
+
+    def _pass_rows(self, item: Run, head: Pending, run: RunningStatement) -> None:
+        line = self._line
+        if run.void:
+            if line.lost:
+                raise SessionEndedError(EndReason.RESULT_MISMATCH, None, "ended inside a row")
+            run.dropped = True
+            line.cancel_head()
+            return
+        data, count = item.data, item.count
+        limit = self._max_rows()
+        if limit is not None and run.rows + count > limit:
+            count = limit - run.rows
+            data = first_rows(data, count)
+            run.void = run.dropped = True
+            run.override = PgError(
+                errors.PROGRAM_LIMIT,
+                f"the result was ended after {limit} rows, the limit of this connection for you",
+                "Ask for fewer rows (LIMIT, WHERE).",
+            )
+            line.cancel_head()
+        if run.rewrite is not None and data:
+            rewrite = run.rewrite
+            data = self._checked(lambda: rewrite(data))
+        run.rows += count
+        run.bytes += len(data)
+        if data:
+            self._to_client(data, head)
+        line.lost = item.partial
+
+    def _copy_begins(self, frame: Frame, head: Pending) -> None:
+        line = self._line
+        run = head.runs[0]
+        wanted = (
+            StatementKind.COPY_IN
+            if frame.kind == Backend.COPY_IN_RESPONSE
+            else StatementKind.COPY_OUT
+        )
+        if run.decision.facts.kind is not wanted or run.decision.plan.masks:
+            raise self._mismatch("the target began a COPY that was not decided on")
+        run.settled = True
+        self._to_client(frame.raw, head)
+        if wanted is StatementKind.COPY_IN:
+            line.phase = Phase.COPY_IN
+            # The target ignores Syncs that reach it inside the COPY: they get no answer.
+            while len(line.pending) > 1 and line.pending[1].due is Due.SYNC:
+                del line.pending[1]
+
+    def _copy_ended(self, run: RunningStatement) -> None:
+        if self._line.phase is Phase.COPY_IN and (run.decision.facts.kind is StatementKind.COPY_IN):
+            self._line.phase = Phase.READY
+
+    def _checked(self, work: Callable[[], _T]) -> _T:
+        try:
+            return work()
+        except (ResultMismatchError, MaskerError) as error:
+            raise self._mismatch(str(error)) from error
+
+    # --- errors, notices, ready -------------------------------------------------------------------
+
+    def _error(self, frame: Frame) -> None:
+        line = self._line
+        if not line.pending:
+            fields = dict(read_error_fields(frame.payload))
+            line.pipe.to_client(frame.raw)
+            raise SessionEndedError(
+                EndReason.TARGET_CLOSED, None, f"the target ended the session: {fields.get('M')}"
+            )
+        head = line.pending[0]
+        line.state.failed()
+        if head.due is Due.QUERY:
+            self._query_failed(frame, head)
+        elif head.due is Due.SYNC:
+            self._to_client(self._error_bytes(frame, head, None), head)
+        else:
+            self._series_failed(frame, head)
+
+    def _error_bytes(self, frame: Frame, head: Pending, run: RunningStatement | None) -> bytes:
+        """Return the error as the client is told it."""
+        if head.own_error is not None:
+            return head.own_error.encode()
+        code = dict(read_error_fields(frame.payload)).get("C", "")
+        if run is not None and run.override is not None and code == errors.QUERY_CANCELED:
+            return run.override.encode()
+        if head.redact:
+            return encode.error_response(errors.redact(frame.payload))
+        return frame.raw
+
+    def _fail_run(self, frame: Frame, head: Pending, run: RunningStatement) -> None:
+        fields = dict(read_error_fields(frame.payload))
+        code = fields.get("C", "")
+        outcome = Outcome.ERROR
+        text = fields.get("M", "")
+        if code == errors.QUERY_CANCELED:
+            outcome = Outcome.KILLED if run.override is not None else Outcome.CANCELLED
+            text = run.override.message if run.override is not None else text
+        elif head.redact:
+            text = dict(errors.redact(frame.payload)).get("M", "")
+        self._line.complete(run, outcome, text, code)
+
+    def _query_failed(self, frame: Frame, head: Pending) -> None:
+        line = self._line
+        run = head.runs.popleft() if head.runs else None
+        self._to_client(self._error_bytes(frame, head, run), head)
+        if line.phase is Phase.COPY_IN:
+            line.phase = Phase.READY
+        if run is not None:
+            self._fail_run(frame, head, run)
+        while head.runs:
+            line.complete(head.runs.popleft(), Outcome.ERROR, NOT_RUN)
+
+    def _series_failed(self, frame: Frame, head: Pending) -> None:
+        """The target skips to Sync; so does the client's side, and what was on its way is over."""
+        line = self._line
+        is_read = head.injected and head.portal is None
+        if is_read:
+            self._read_failed(head)
+        run = head.runs.popleft() if head.runs else None
+        data = self._error_bytes(frame, head, run)
+        if not line.swallow and (not is_read or head.segment == line.segment):
+            line.pipe.to_client(data)
+        if run is not None:
+            self._fail_run(frame, head, run)
+        while line.pending and line.pending[0].due is not Due.SYNC:
+            if line.pending[0].due is Due.QUERY:
+                break
+            skipped = line.answered()
+            while skipped.runs:
+                line.complete(skipped.runs.popleft(), Outcome.ERROR, NOT_RUN)
+        line.book.discard(head.segment)
+        if head.segment == line.segment:
+            line.phase = Phase.SKIPPING
+        elif line.phase is Phase.COPY_IN:
+            line.phase = Phase.READY
+
+    def _notice(self, frame: Frame) -> None:
+        line = self._line
+        head = line.pending[0] if line.pending else None
+        if head is not None and (head.injected or line.swallow):
+            return
+        if head is not None and head.redact:
+            line.pipe.to_client(encode.notice_response(errors.redact(frame.payload)))
+        else:
+            line.pipe.to_client(frame.raw)
+
+    def _parameter(self, frame: Frame) -> None:
+        status = read_parameter_status(frame.payload)
+        if status.name == "client_encoding" and not is_utf8(status.value):
+            raise SessionEndedError(
+                EndReason.PROTOCOL_ERROR,
+                fatal(
+                    errors.PROTOCOL_VIOLATION,
+                    "client_encoding was changed away from UTF8, in which statements are judged",
+                ),
+            )
+        self._line.state.parameter(status.name, status.value)
+        self._line.pipe.to_client(frame.raw)
+
+    def _ready(self, frame: Frame, head: Pending) -> None:
+        line = self._line
+        while head.runs:
+            line.complete(head.runs.popleft(), Outcome.ERROR, NOT_RUN)
+        line.book.confirm(head.changes)
+        line.answered()
+        line.book.discard(head.segment)
+        line.status = read_status(frame.payload)
+        line.state.ready(line.status)
+        if line.status == "I":
+            line.book.forget_portals()
+            line.ddl_open = False
+            if line.ddl_done and not line.altering:
+                line.ddl_done = False
+                line.pipe.emit(CatalogChanged("DDL ran in a session"))
+        if not head.injected:
+            line.pipe.to_client(frame.raw)
+            line.swallow = False
+        elif line.reading:
+            self._read_done()
+
+    # --- the session's own question ---------------------------------------------------------------
+
+    def _read_row(self, item: Run) -> None:
+        reader = Reader(item.data, "DataRow")
+        reader.take(5)
+        if item.count != 1 or reader.count16() != 1:
+            raise RemoteProtocolError("the target answered SHOW with something else")
+        value = reader.value()
+        self._read_value = (value or b"").decode("utf-8", "replace")
+
+    def _read_done(self) -> None:
+        line = self._line
+        line.reading = False
+        value, self._read_value = self._read_value, None
+        if value is not None:
+            self._read_failures = 0
+            line.state.set_search_path(value)
+
+    def _read_failed(self, head: Pending) -> None:
+        line = self._line
+        self._read_value = None
+        self._read_failures += 1
+        if head.segment == line.segment:
+            line.reading = False
+        if self._read_failures >= _READ_ATTEMPTS:
+            raise SessionEndedError(
+                EndReason.INTERNAL_ERROR,
+                fatal(errors.INTERNAL_ERROR, "the state of the session could not be read back"),
+            )
+
+    # --- the end of a result ----------------------------------------------------------------------
+
+    def _mismatch(self, detail: str) -> SessionEndedError:
+        self._line.cancel_head()
+        return SessionEndedError(
+            EndReason.RESULT_MISMATCH,
+            fatal(
+                errors.INSUFFICIENT_PRIVILEGE,
+                f"the result was ended before it was shown: {detail}; the schema may have changed "
+                "since the statement was judged, so run it again",
+            ),
+        )

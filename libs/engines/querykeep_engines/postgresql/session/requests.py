@@ -1,0 +1,444 @@
+"""Client to target: each message is looked up in the state table, judged where it runs something,
+recorded, and sent on with the books kept."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from querykeep_engines.kit.session import PauseClient, RemoteProtocolError, ResumeClient
+from querykeep_engines.postgresql import errors
+from querykeep_engines.postgresql.errors import PgError
+from querykeep_engines.postgresql.session.books import (
+    UNCERTAIN,
+    Due,
+    Judged,
+    Pending,
+    Portal,
+    Statement,
+)
+from querykeep_engines.postgresql.session.ending import SessionEndedError
+from querykeep_engines.postgresql.session.judge import Judge
+from querykeep_engines.postgresql.session.line import Line
+from querykeep_engines.postgresql.session.results import needs_description
+from querykeep_engines.postgresql.wire import encode
+from querykeep_engines.postgresql.wire.codes import Frontend
+from querykeep_engines.postgresql.wire.decode import Frame
+from querykeep_engines.postgresql.wire.frontend import (
+    BindHead,
+    FunctionCall,
+    Parse,
+    read_bind_head,
+    read_execute,
+    read_frontend,
+    read_parse,
+    read_query,
+    read_target,
+)
+from querykeep_engines.postgresql.wire.states import Action, Phase, action
+from querykeep_guard.contracts.policy import StatementKind
+from querykeep_guard.contracts.session import EndReason
+
+_NOT_SENT = "not run: another statement of the same text was refused"
+
+
+class Requests:
+    """The queue of client messages and what is done with each."""
+
+    def __init__(self, line: Line, judge: Judge) -> None:
+        self._line = line
+        self._judge = judge
+        self._inbox: deque[Frame] = deque()
+        self._inbox_bytes = 0
+        self._wait_quiet = False
+        self._paused = False
+
+    @property
+    def empty(self) -> bool:
+        """True when no client message waits."""
+        return not self._inbox and not self._judge.asking
+
+    def add(self, frame: Frame) -> None:
+        """Queue a message."""
+        self._inbox.append(frame)
+        self._inbox_bytes += len(frame.payload)
+
+    def again(self, frame: Frame) -> None:
+        """Handle a message from the start once more."""
+        self._inbox.appendleft(frame)
+        self._inbox_bytes += len(frame.payload)
+
+    def pump(self) -> None:
+        """Handle queued messages as far as they may go now.
+
+        Raises:
+            RemoteProtocolError: A message that may not come in this phase.
+            SessionEndedError: The client left.
+        """
+        line = self._line
+        limit = line.config.limits.pipeline_messages
+        while self._inbox and not self._judge.asking and not line.reading:
+            if self._wait_quiet:
+                if line.pending and line.phase is not Phase.COPY_IN:
+                    break
+                self._wait_quiet = False
+            if len(line.pending) >= limit:
+                break
+            frame = self._inbox.popleft()
+            self._inbox_bytes -= len(frame.payload)
+            self._handle(frame)
+        self._backpressure()
+
+    def _backpressure(self) -> None:
+        limits = self._line.config.limits
+        full = (
+            len(self._inbox) > limits.pipeline_messages or self._inbox_bytes > limits.pipeline_bytes
+        )
+        if full and not self._paused:
+            self._paused = True
+            self._line.pipe.emit(PauseClient())
+        elif self._paused and not full:
+            self._paused = False
+            self._line.pipe.emit(ResumeClient())
+
+    def _handle(self, frame: Frame) -> None:
+        line = self._line
+        match action(line.phase, frame.kind):
+            case Action.DECIDE:
+                self._decide(frame)
+            case Action.TRACK:
+                self._track(frame)
+            case Action.FORWARD:
+                line.pipe.to_server(frame.raw)
+            case Action.DISCARD:
+                self._discard(frame)
+            case Action.REFUSE:
+                self._function_call(frame)
+            case Action.TERMINATE:
+                line.pipe.to_server(encode.TERMINATE)
+                raise SessionEndedError(EndReason.CLIENT_CLOSED, None)
+            case _:
+                raise RemoteProtocolError(
+                    f"message {Frontend(frame.kind).name} may not come in phase {line.phase.value}"
+                )
+
+    def _discard(self, frame: Frame) -> None:
+        copy = frame.kind in (Frontend.COPY_DATA, Frontend.COPY_DONE, Frontend.COPY_FAIL)
+        if copy and self._line.phase is Phase.READY and self._copy_in_coming():
+            self._hold(frame)
+
+    def _copy_in_coming(self) -> bool:
+        return any(
+            run.decision.facts.kind is StatementKind.COPY_IN
+            for pending in self._line.pending
+            for run in pending.runs
+        )
+
+    def _hold(self, frame: Frame) -> None:
+        """Handle ``frame`` once the target has answered all that was sent."""
+        self.again(frame)
+        self._wait_quiet = True
+        if self._line.open_series:
+            self._line.pipe.to_server(encode.FLUSH)
+
+    def _may_judge(self, frame: Frame) -> bool:
+        """Return whether names are known now; else hold the message until they are."""
+        line = self._line
+        if line.altering:
+            self._hold(frame)
+            return False
+        if line.state.dirty and line.status != "E":
+            if line.pending:
+                self._hold(frame)
+            else:
+                self.again(frame)
+                self._read_state()
+            return False
+        return True
+
+    def _read_state(self) -> None:
+        """Ask the target for its search path: under a name of our own, so that no statement or
+        portal of the client is disturbed; with Sync, or inside an open series with Flush."""
+        line, token = self._line, self._line.token
+        line.reading = True
+        sync = not line.open_series
+        for data, due in (
+            (encode.parse(token, "SHOW search_path"), Due.PARSE),
+            (encode.bind(token, token), Due.BIND),
+            (encode.execute(token), Due.EXECUTE),
+            (encode.close("P", token), Due.CLOSE),
+            (encode.close("S", token), Due.CLOSE),
+        ):
+            line.send(data, Pending(due, line.segment, injected=True))
+        if sync:
+            line.send(encode.SYNC, Pending(Due.SYNC, line.segment, injected=True))
+        else:
+            line.pipe.to_server(encode.FLUSH)
+
+    # --- simple protocol --------------------------------------------------------------------------
+
+    def _decide(self, frame: Frame) -> None:
+        match frame.kind:
+            case Frontend.QUERY:
+                self._query(frame)
+            case Frontend.PARSE:
+                self._parse(frame)
+            case Frontend.BIND:
+                self._bind(frame)
+            case _:
+                self._execute(frame)
+
+    def _query(self, frame: Frame) -> None:
+        if not self._may_judge(frame):
+            return
+        text = read_query(frame.payload).text
+        context = self._judge.context(text)
+        self._judge.ask(
+            frame, text, "simple", context, lambda judged: self._query_judged(frame, judged)
+        )
+
+    def _query_judged(self, frame: Frame, judged: tuple[Judged, ...]) -> None:
+        line = self._line
+        if line.phase is not Phase.READY:
+            self.again(frame)
+            return
+        changes = tuple(line.book.change(line.segment, kind, "", None) for kind in "SP")
+        refusals = self._judge.refusals(judged)
+        first = next((error for error in refusals if error is not None), None)
+        if first is not None:
+            for item, error in zip(judged, refusals, strict=True):
+                told = error or PgError(errors.INSUFFICIENT_PRIVILEGE, _NOT_SENT)
+                line.recorder.refused(item.decision, told, "simple", 0)
+            line.book.confirm(changes)
+            line.fail_query(first)
+            return
+        runs = deque(line.recorder.started(item.decision, "simple", 0) for item in judged)
+        pending = Pending(
+            Due.QUERY,
+            line.segment,
+            changes=changes,
+            runs=runs,
+            alters=line.note_sent(list(runs)),
+            redact=any(item.decision.plan.redact_errors for item in judged),
+        )
+        line.send(frame.raw if runs else encode.query(""), pending)
+
+    def _function_call(self, frame: Frame) -> None:
+        message = read_frontend(frame.kind, frame.payload)
+        oid = message.function_oid if isinstance(message, FunctionCall) else 0
+        error = PgError(
+            errors.FEATURE_NOT_SUPPORTED,
+            "the function-call sub-protocol is not passed on: its call cannot be judged; "
+            "use SELECT function(…)",
+        )
+        self._line.recorder.refused_message(f"(function call of OID {oid})", error)
+        self._line.fail_query(error)
+
+    # --- extended protocol ------------------------------------------------------------------------
+
+    def _refuse(self, judged: Judged, error: PgError, parameters: int) -> None:
+        self._line.recorder.refused(judged.decision, error, "extended", parameters)
+        self._line.fail_series(error)
+
+    def _parse(self, frame: Frame) -> None:
+        if not self._may_judge(frame):
+            return
+        message = read_parse(frame.payload)
+        context = self._judge.context(message.text, message.parameter_types)
+        self._judge.ask(
+            frame,
+            message.text,
+            "extended",
+            context,
+            lambda judged: self._parse_judged(frame, message, judged),
+        )
+
+    def _parse_judged(self, frame: Frame, message: Parse, judged: tuple[Judged, ...]) -> None:
+        line = self._line
+        if line.phase is not Phase.READY:
+            self.again(frame)
+            return
+        if len(judged) > 1:
+            error = PgError(
+                errors.SYNTAX_ERROR, "cannot insert multiple commands into a prepared statement"
+            )
+            for item in judged:
+                line.recorder.refused(item.decision, error, "extended", 0)
+            line.fail_series(error)
+            return
+        refused = next((error for error in self._judge.refusals(judged) if error), None)
+        if refused is not None:
+            if not message.statement:
+                line.book.confirm((line.book.change(line.segment, "S", "", None),))
+            self._refuse(judged[0], refused, 0)
+            return
+        only = judged[0] if judged else None
+        statement = Statement(message.statement, message.text, message.parameter_types, only)
+        change = line.book.change(line.segment, "S", message.statement, statement)
+        data = frame.raw if only else encode.parse(message.statement, "", message.parameter_types)
+        line.send(
+            data,
+            Pending(
+                Due.PARSE,
+                line.segment,
+                changes=(change,),
+                redact=only is not None and only.decision.plan.redact_errors,
+            ),
+        )
+
+    def _bind(self, frame: Frame) -> None:
+        line = self._line
+        head = read_bind_head(frame.payload)
+        statement = line.book.statement(head.statement, line.segment)
+        if statement is UNCERTAIN:
+            self._hold(frame)
+            return
+        if line.state.is_sql_statement(head.statement):
+            line.fail_series(
+                PgError(
+                    errors.FEATURE_NOT_SUPPORTED,
+                    f'prepared statement "{head.statement}" was made by SQL PREPARE: '
+                    "run it with EXECUTE",
+                )
+            )
+            return
+        if not isinstance(statement, Statement):
+            line.fail_series(_no_statement(head.statement))
+            return
+        if statement.judged is None or self._judge.is_fresh(statement.judged):
+            self._send_bind(frame, head, statement)
+            return
+        if not self._may_judge(frame):
+            return
+        found = statement
+        context = self._judge.context(statement.text, statement.parameter_types)
+        self._judge.ask(
+            frame,
+            statement.text,
+            "extended",
+            context,
+            lambda judged: self._bind_judged(frame, head, found, judged),
+        )
+
+    def _bind_judged(
+        self, frame: Frame, head: BindHead, statement: Statement, judged: tuple[Judged, ...]
+    ) -> None:
+        line = self._line
+        if line.phase is not Phase.READY:
+            self.again(frame)
+            return
+        error = self._one_refusal(judged)
+        if error is not None:
+            if judged:
+                self._refuse(judged[0], error, head.parameters)
+            else:
+                line.fail_series(error)
+            return
+        statement.judged = judged[0]
+        self._send_bind(frame, head, statement)
+
+    def _one_refusal(self, judged: tuple[Judged, ...]) -> PgError | None:
+        if len(judged) != 1:
+            return PgError(
+                errors.INTERNAL_ERROR, "the statement was judged differently than when prepared"
+            )
+        return self._judge.refusals(judged)[0]
+
+    def _send_bind(self, frame: Frame, head: BindHead, statement: Statement) -> None:
+        line = self._line
+        portal = Portal(head.portal, statement, statement.judged, head.parameters)
+        change = line.book.change(line.segment, "P", head.portal, portal)
+        redact = statement.judged is not None and statement.judged.decision.plan.redact_errors
+        line.send(frame.raw, Pending(Due.BIND, line.segment, changes=(change,), redact=redact))
+
+    def _execute(self, frame: Frame) -> None:
+        line = self._line
+        name = read_execute(frame.payload).portal
+        portal = line.book.portal(name, line.segment)
+        if portal is UNCERTAIN:
+            self._hold(frame)
+            return
+        if not isinstance(portal, Portal):
+            line.fail_series(PgError(errors.UNDEFINED_CURSOR, f'portal "{name}" does not exist'))
+            return
+        if portal.judged is None:
+            line.send(frame.raw, Pending(Due.EXECUTE, line.segment, empty=True))
+            return
+        if line.altering:
+            self._hold(frame)
+            return
+        if self._judge.is_current(portal.judged):
+            self._send_execute(frame, portal, portal.judged)
+            return
+        found = portal
+        self._judge.ask(
+            frame,
+            portal.statement.text,
+            "extended",
+            portal.judged.context,
+            lambda judged: self._execute_judged(frame, found, judged),
+        )
+
+    def _execute_judged(self, frame: Frame, portal: Portal, judged: tuple[Judged, ...]) -> None:
+        if self._line.phase is not Phase.READY:
+            self.again(frame)
+            return
+        if len(judged) != 1:
+            self._line.fail_series(self._one_refusal(judged) or _no_statement(portal.name))
+            return
+        portal.judged = judged[0]
+        self._send_execute(frame, portal, judged[0])
+
+    def _send_execute(self, frame: Frame, portal: Portal, judged: Judged) -> None:
+        line = self._line
+        refused = self._judge.refusals((judged,))[0]
+        if refused is not None:
+            self._refuse(judged, refused, portal.parameters)
+            return
+        plan = judged.decision.plan
+        if needs_description(plan) and portal.fields is None and not portal.describe_sent:
+            portal.describe_sent = True
+            line.send(
+                encode.describe("P", portal.name),
+                Pending(Due.DESCRIBE, line.segment, injected=True, portal=portal),
+            )
+        run = line.recorder.started(judged.decision, "extended", portal.parameters)
+        line.send(
+            frame.raw,
+            Pending(
+                Due.EXECUTE,
+                line.segment,
+                portal=portal,
+                runs=deque((run,)),
+                alters=line.note_sent([run]),
+                redact=plan.redact_errors,
+            ),
+        )
+
+    def _track(self, frame: Frame) -> None:
+        line = self._line
+        if frame.kind == Frontend.SYNC:
+            if line.phase is Phase.SKIPPING:
+                line.phase = Phase.READY
+            line.send(encode.SYNC, Pending(Due.SYNC, line.segment))
+            return
+        is_describe = frame.kind == Frontend.DESCRIBE
+        kind, name = read_target(frame.payload, "Describe" if is_describe else "Close")
+        if not is_describe:
+            change = line.book.change(line.segment, kind, name, None)
+            line.send(frame.raw, Pending(Due.CLOSE, line.segment, changes=(change,)))
+            return
+        pending = Pending(Due.DESCRIBE, line.segment)
+        if kind == "P":
+            portal = line.book.portal(name, line.segment)
+            if portal is UNCERTAIN:
+                self._hold(frame)
+                return
+            if isinstance(portal, Portal):
+                portal.describe_sent = True
+                pending.portal = portal
+        line.send(frame.raw, pending)
+
+
+def _no_statement(name: str) -> PgError:
+    label = f'prepared statement "{name}"' if name else "unnamed prepared statement"
+    return PgError(errors.UNDEFINED_STATEMENT, f"{label} does not exist")

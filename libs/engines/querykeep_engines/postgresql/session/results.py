@@ -1,0 +1,138 @@
+"""Results against their plan: width and origins of the description, masks over DataRow bytes.
+
+Text, varchar, bpchar and name are the same UTF-8 bytes in both formats, so a mask works on them
+whatever format the client asked for; a masked column of any other type becomes NULL.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+
+from querykeep_engines.postgresql.wire.backend import Field
+from querykeep_guard.masking.maskers import Mask, build
+from querykeep_guard.policy.decision import MaskPlan
+
+TEXT_TYPES = frozenset({19, 25, 1042, 1043})
+"""OIDs of name, text, bpchar, varchar. Source: src/include/catalog/pg_type.dat."""
+
+_LENGTH = struct.Struct("!i")
+_NULL = b"\xff\xff\xff\xff"
+
+
+class ResultMismatchError(Exception):
+    """What the target describes or sends is not what the decision was made for."""
+
+
+def needs_description(plan: MaskPlan) -> bool:
+    """Return whether rows may pass only after their description was compared with the plan."""
+    return bool(plan.masks) or any(origin is not None for origin in plan.origins)
+
+
+def check_fields(plan: MaskPlan, fields: tuple[Field, ...]) -> None:
+    """Compare a description with the plan.
+
+    An origin that the target does not name is no evidence; one that it names must be the expected.
+
+    Raises:
+        ResultMismatchError: Width or an origin differs.
+    """
+    if plan.width is not None and plan.width != len(fields):
+        raise ResultMismatchError(
+            f"the result has {len(fields)} columns where {plan.width} were decided on"
+        )
+    if plan.masks and plan.width is None:
+        raise ResultMismatchError("a masked result without a known width")
+    for ordinal, origin in enumerate(plan.origins):
+        if origin is None or not origin.table_oid:
+            continue
+        if ordinal >= len(fields):
+            raise ResultMismatchError("the result has fewer columns than were decided on")
+        field = fields[ordinal]
+        if field.table_oid and (field.table_oid, field.attribute) != (
+            origin.table_oid,
+            origin.attribute,
+        ):
+            raise ResultMismatchError(
+                f"result column {ordinal + 1} comes from another table column than was decided on"
+            )
+
+
+def row_rewriter(plan: MaskPlan, fields: tuple[Field, ...]) -> Callable[[bytes], bytes] | None:
+    """Return the function that masks a run of whole DataRow messages, or None without masks.
+
+    Raises:
+        ResultMismatchError: A mask lies outside the result.
+        MaskerError: A masker cannot be built; the caller ends the result.
+    """
+    if not plan.masks:
+        return None
+    masks: dict[int, Mask | None] = {}
+    for mask in plan.masks:
+        if not 0 <= mask.ordinal < len(fields):
+            raise ResultMismatchError("a mask lies outside the result")
+        function = build(mask.masker, key=mask.key)
+        is_text = fields[mask.ordinal].type_oid in TEXT_TYPES
+        masks[mask.ordinal] = function if is_text and mask.ordinal not in masks else None
+    return _rewriter(len(fields), masks)
+
+
+def _rewriter(width: int, masks: dict[int, Mask | None]) -> Callable[[bytes], bytes]:
+    steps: list[tuple[int, Mask | None]] = []
+    previous = -1
+    for ordinal in sorted(masks):
+        steps.append((ordinal - previous - 1, masks[ordinal]))
+        previous = ordinal
+    unpack = _LENGTH.unpack_from
+    pack = _LENGTH.pack
+    head = b"D"
+    width_bytes = struct.pack("!H", width)
+
+    def rewrite(data: bytes) -> bytes:
+        out: list[bytes] = []
+        pos, size = 0, len(data)
+        try:
+            while pos < size:
+                end = pos + 1 + unpack(data, pos + 1)[0]
+                if data[pos + 5 : pos + 7] != width_bytes or end > size:
+                    raise ResultMismatchError("a row has another width than its description")
+                start = at = pos + 7
+                parts = [width_bytes]
+                for skip, mask in steps:
+                    while skip:
+                        length = unpack(data, at)[0]
+                        at += 4 if length < 0 else 4 + length
+                        skip -= 1
+                    length = unpack(data, at)[0]
+                    if length < 0:
+                        at += 4
+                        continue
+                    parts.append(data[start:at])
+                    at += 4
+                    if mask is None:
+                        parts.append(_NULL)
+                    else:
+                        value = mask(data[at : at + length].decode("utf-8")).encode("utf-8")
+                        parts.append(pack(len(value)))
+                        parts.append(value)
+                    at += length
+                    start = at
+                if at > end:
+                    raise ResultMismatchError("a row ends before its last column")
+                parts.append(data[start:end])
+                body = b"".join(parts)
+                out += (head, pack(len(body) + 4), body)
+                pos = end
+        except (struct.error, UnicodeError) as error:
+            raise ResultMismatchError("a row could not be read") from error
+        return b"".join(out)
+
+    return rewrite
+
+
+def first_rows(data: bytes, count: int) -> bytes:
+    """Return the first ``count`` messages of a run."""
+    pos = 0
+    for _ in range(count):
+        pos += 1 + _LENGTH.unpack_from(data, pos + 1)[0]
+    return data[:pos]
