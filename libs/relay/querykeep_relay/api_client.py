@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -274,6 +275,8 @@ class ApiClient:
 @asynccontextmanager
 async def open_api_client(settings: RelaySettings) -> AsyncIterator[ApiClient]:
     """Open the client; raises OSError or ssl.SSLError when certificates cannot be read."""
+    # Two lines a second that say nothing: the feed itself logs when the API comes and goes.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     verify: ssl.SSLContext | bool = True
     if settings.internal_url.startswith("https:"):
         verify = ssl.create_default_context(cafile=settings.internal_ca_file or None)

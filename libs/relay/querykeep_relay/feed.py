@@ -52,6 +52,7 @@ class PolicyFeed:
         self._full_at = float("-inf")
         self._behind: set[str] = set()
         self._changed = trio.Event()
+        self._beating = trio.Lock()
         self.reachable = False
 
     @property
@@ -101,6 +102,10 @@ class PolicyFeed:
 
     async def beat(self) -> None:
         """Ask once and apply the answer."""
+        async with self._beating:
+            await self._beat()
+
+    async def _beat(self) -> None:
         asked_at = trio.current_time()
         reports, full = self._due_reports(asked_at)
         ended = list(self._ended)

@@ -41,6 +41,7 @@ class Recorder:
         self._open: dict[str, StatementStarted] = {}
         self._opened = False
         self._closed = False
+        self._refused = False
         self.statements = 0
         self.rows = 0
 
@@ -59,6 +60,10 @@ class Recorder:
         Raises:
             SpoolFullError, OSError: It was not recorded: what it announces must not happen.
         """
+        if (isinstance(event, SessionOpened) and self._opened) or (
+            isinstance(event, SessionClosed) and self._closed
+        ):
+            return self._services.spool.sequence
         sequence = self._services.spool.append(event)
         match event:
             case StatementStarted():
@@ -75,8 +80,13 @@ class Recorder:
             case SessionClosed():
                 self._closed = True
             case SignInRefused():
-                pass
+                self._refused = True
         return sequence
+
+    def refuse_sign_in(self, event: SignInRefused) -> None:
+        """Record that the client was turned away, unless its engine did."""
+        if not self._refused:
+            self.record(event)
 
     def open_session(self, grant: SessionGrant, client: ClientInfo, *, tls: bool) -> None:
         """Record that the session opened, unless its engine did."""

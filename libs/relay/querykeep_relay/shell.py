@@ -160,6 +160,7 @@ class GovernedSession:
         self._grant: SessionGrant | None = None
         self._handle: PolicyHandle | None = None
         self._confirmed_at = 0.0
+        self._refusal: SignInRefused | None = None
         self._native_id = b""
         self._cancelled_at_target = False
         self._client = side.client
@@ -302,6 +303,7 @@ class GovernedSession:
         """Record the end and take the session out of every registry. Does not raise."""
         end = self._end_of()
         grant = self._grant
+        self._record_refusal()
         if grant is None:
             self._observer.session_ended(end.reason, end.detail)
             return
@@ -464,7 +466,7 @@ class GovernedSession:
             case Challenge():
                 challenged = await self._signin.challenge(command)
                 if isinstance(challenged, SignInFailed):
-                    self._record_refusal(challenged, command.username)
+                    self._note_refusal(challenged, command.username)
                 return challenged
             case Prove():
                 return await self._prove(command)
@@ -547,22 +549,26 @@ class GovernedSession:
         if isinstance(answer, SignedIn):
             self._adopt_grant(answer.grant)
         else:
-            self._record_refusal(answer, command.username)
+            self._note_refusal(answer, command.username)
         return answer
 
-    def _record_refusal(self, failed: SignInFailed, username: str) -> None:
+    def _note_refusal(self, failed: SignInFailed, username: str) -> None:
+        self._refusal = SignInRefused(
+            self._services.now(),
+            self._side.connection.id,
+            username,
+            self._side.route,
+            self._client,
+            failed.refusal.code,
+            failed.refusal.message,
+        )
+
+    def _record_refusal(self) -> None:
+        """A refused sign-in is a security matter: recorded here if its engine did not."""
+        if self._refusal is None:
+            return
         try:
-            self._recorder.record(
-                SignInRefused(
-                    self._services.now(),
-                    self._side.connection.id,
-                    username,
-                    self._side.route,
-                    self._client,
-                    failed.refusal.code,
-                    failed.refusal.message,
-                )
-            )
+            self._recorder.refuse_sign_in(self._refusal)
         except (SpoolFullError, OSError) as error:
             _LOG.error("a refused sign-in cannot be recorded: %s", error)
 
