@@ -369,9 +369,14 @@ def _project(
     for record, row in zip(_in_order_of(rows, records), rows, strict=True):
         key = row.subject or f"\x00{row.event_id}"
         groups.setdefault(key, list(earlier.get(row.subject, ()))).append(record)
+    replace_rows(list(groups.values()))
+
+
+def replace_rows(groups: Sequence[list[SpoolRecord]]) -> None:
+    """Write the searchable rows that groups of records make, one group per subject."""
     statements: list[Statement] = []
     events: list[Event] = []
-    for group in groups.values():
+    for group in groups:
         made = project(group)
         if made.statement is not None:
             statements.append(made.statement)

@@ -1,0 +1,1 @@
+"""Alerts: findings that someone must see. So far they are events of the audit log."""

@@ -1,0 +1,1 @@
+"""Scheduled jobs: a registry, runs that never overlap, worker and beat processes."""

@@ -1,0 +1,1 @@
+"""HTTP: ``/api/v1/jobs`` and the internal report of other services."""
