@@ -69,6 +69,7 @@ class Environment:
     session_absolute_s: int
     lease_s: float
     audit_durability: str
+    audit_retention_days: int
     middleware_url: str
     proxy_health_url: str
     log_level: str
@@ -123,6 +124,7 @@ def read_environment(env: Mapping[str, str]) -> Environment:
         session_absolute_s=_number(env, "QUERYKEEP_SESSION_ABSOLUTE_S", 24 * 3600, least=60),
         lease_s=float(_number(env, "QUERYKEEP_LEASE_S", 300, least=1)),
         audit_durability=durability,
+        audit_retention_days=_number(env, "QUERYKEEP_AUDIT_RETENTION_DAYS", 0, least=0),
         middleware_url=(env.get("QUERYKEEP_MIDDLEWARE_URL") or public_url).rstrip("/"),
         proxy_health_url=(
             env.get("QUERYKEEP_PROXY_HEALTH_URL")
