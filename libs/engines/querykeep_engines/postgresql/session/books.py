@@ -61,7 +61,8 @@ class RunningStatement:
     """One audited statement between being sent on and its end.
 
     ``rewrite`` masks a run of DataRow bytes; None forwards them. ``settled``: the description was
-    checked against the plan (or the plan asks for nothing). ``void``: no further row may pass; ``dropped``: one was kept back.
+    checked against the plan (or the plan asks for nothing). ``void``: no further row may pass;
+    ``dropped``: one was kept back.
     ``override`` is what the client is told instead of the target's cancellation.
     """
 
