@@ -1,3 +1,8 @@
 """Fixtures of every test: each `fix_*.py` is a plug-in, found by its file's name."""
 
-pytest_plugins = ["tests.fix_servers", "tests.relay.fix_internal_api", "tests.relay.fix_relay"]
+pytest_plugins = [
+    "tests.fix_servers",
+    "tests.fix_system",
+    "tests.relay.fix_internal_api",
+    "tests.relay.fix_relay",
+]
