@@ -449,7 +449,9 @@ class Shell:
 
 
 @contextlib.contextmanager
-def governed_by(target: Target, decide: DecideFunction = allow_all, **options: object) -> Iterator[Governed]:
+def governed_by(
+    target: Target, decide: DecideFunction = allow_all, **options: object
+) -> Iterator[Governed]:
     """Run a governed listener for the length of a with block."""
     server = Governed(target, decide, **options)  # type: ignore[arg-type] # options are its fields
     try:
@@ -460,6 +462,4 @@ def governed_by(target: Target, decide: DecideFunction = allow_all, **options: o
 
 def plain_target(host: str, port: int, user: str, password: str, database: str) -> Target:
     """Return a target without TLS."""
-    return Target(
-        "postgresql", "postgresql", host, port, database, user, password, TlsMode.DISABLE
-    )
+    return Target("postgresql", "postgresql", host, port, database, user, password, TlsMode.DISABLE)
