@@ -114,6 +114,9 @@ class Requests:
             case Action.REFUSE:
                 self._function_call(frame)
             case Action.TERMINATE:
+                if line.pending and line.phase is not Phase.COPY_IN:
+                    self._hold(frame)  # as the server would, end what was asked for first
+                    return
                 line.pipe.to_server(encode.TERMINATE)
                 raise SessionEndedError(EndReason.CLIENT_CLOSED, None)
             case _:
