@@ -5,4 +5,5 @@ pytest_plugins = [
     "tests.fix_system",
     "tests.relay.fix_internal_api",
     "tests.relay.fix_relay",
+    "tests.proxy.fix_proxy",
 ]

@@ -155,8 +155,8 @@ class FakeSession:
             return [Prove(words[1], "native_password", words[2].encode())]
         if not self._ready:
             return [ToClient(b"garbage\n"), Close(EndReason.PROTOCOL_ERROR, "garbage")]
-        if line == "boom":
-            raise RuntimeError("secret-in-the-text")
+        if words[0] == "boom":
+            raise RuntimeError(line)
         self._request += 1
         self._deciding = True
         context = SessionContext("fake", "fake", "1", "db")

@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from querykeep_guard.contracts.codec import from_json, to_json
+
 from querykeep_guard.contracts.audit import SpoolRecord
+from querykeep_guard.contracts.codec import from_json, to_json
 from querykeep_guard.contracts.policy import (
     GrantScope,
     SessionPolicy,

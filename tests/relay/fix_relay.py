@@ -9,15 +9,15 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 import trio
+from tests.relay.fix_fake_engine import FakeEngine
+from tests.relay.fix_internal_api import KEY, FakeApi
+
 from querykeep_guard.contracts.session import ClientInfo, Route
 from querykeep_relay.services import RelayServices, open_services
 from querykeep_relay.settings import RelaySettings
 from querykeep_relay.shell import ClientSide, GovernedSession, run_session
 from querykeep_relay.tls import ListenerTls
 from querykeep_relay.transport import Transport
-
-from tests.relay.fix_fake_engine import FakeEngine
-from tests.relay.fix_internal_api import KEY, FakeApi
 
 
 @dataclass
@@ -111,6 +111,7 @@ class Relay:
         self.sessions: list[GovernedSession] = []
         self.ended: list[object] = []
         self.all_ended = trio.Event()
+        self.clients: list[Client] = []
 
     async def connect(
         self, *, tls: ListenerTls | None = None, observer=None, small: bool = False
@@ -127,7 +128,9 @@ class Relay:
         )
         transport = Transport(theirs)
         self.services.background.start_soon(self._run, transport, side, observer)
-        return Client(trio.SocketStream(trio.socket.from_stdlib_socket(ours)))
+        client = Client(trio.SocketStream(trio.socket.from_stdlib_socket(ours)))
+        self.clients.append(client)
+        return client
 
     async def _run(self, transport: Transport, side: ClientSide, observer) -> None:
         reason = await run_session(
@@ -169,10 +172,11 @@ async def open_relay(api: FakeApi, tmp_path, **settings) -> AsyncIterator[Relay]
             catalog_poll_s=0.1,
             close_grace_s=0.5,
         )
-        async with open_services(
-            replace(base, **settings), engine=lambda name: engine
-        ) as services:
-            yield Relay(services, api, engine, target)
+        async with open_services(replace(base, **settings), engine=lambda name: engine) as services:
+            opened = Relay(services, api, engine, target)
+            yield opened
+            for client in opened.clients:
+                await client.stream.aclose()
         nursery.cancel_scope.cancel()
 
 

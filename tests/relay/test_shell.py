@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 
 import trio
+from tests.relay.fix_internal_api import make_policy
+
 from querykeep_guard.contracts.policy import Limits
 from querykeep_guard.contracts.session import EndReason
-
-from tests.relay.fix_internal_api import make_policy
 
 
 async def in_thread(call, *args):
@@ -86,7 +86,7 @@ async def test_an_unreachable_target_is_told(relay):
 async def test_a_fault_ends_one_session_only_and_leaks_no_text(relay, caplog):
     bad, good = await relay.open(), await relay.open()
     with caplog.at_level(logging.ERROR):
-        await bad.send("boom")
+        await bad.send("boom secret-in-the-text")
         assert await bad.line() == "(end)"
     await relay.wait_ended()
     assert relay.ended == [EndReason.INTERNAL_ERROR]

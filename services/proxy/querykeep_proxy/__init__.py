@@ -1,0 +1,1 @@
+"""The wire-protocol proxy: agentless ports, session establishment, agent data, health."""
