@@ -18,3 +18,4 @@ lock dev "$@"
 # What runs is what was tested: the smaller sets take their versions from the whole one.
 lock run -c requirements/dev.txt
 lock bootstrap -c requirements/dev.txt
+lock build -c requirements/dev.txt "$@"

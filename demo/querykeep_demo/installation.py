@@ -209,7 +209,9 @@ def _secrets(home: Path) -> Secrets:
         shop_postgresql=str(kept.get("shop_postgresql") or new_password()),
         shop_mariadb=str(kept.get("shop_mariadb") or new_password()),
         accounts={
-            name: str((accounts.get(name) if isinstance(accounts, dict) else None) or _spoken())
+            name: str(
+                (accounts.get(name) if isinstance(accounts, dict) else None) or spoken_password()
+            )
             for name in ACCOUNTS
         },
     )
@@ -227,7 +229,7 @@ def _secrets(home: Path) -> Secrets:
     return made
 
 
-def _spoken() -> str:
+def spoken_password() -> str:
     """Return a password that a person can read out and type: 20 letters, about 98 bits."""
     letters = "".join(secrets.choice(PASSWORD_LETTERS) for _ in range(20))
     return "-".join(letters[start : start + 5] for start in range(0, 20, 5))

@@ -55,6 +55,7 @@ class PrivateServer(ABC):
         host, port, user, password: Where and as whom the administrator of the server signs in.
         database: The database to name when connecting.
         keeps_data: Whether writes must survive a crash of the machine; tests say no and run faster.
+        listen_address: Where it listens; loopback, but for a container that is its own machine.
         dies_with_parent: Whether the kernel ends the server when the thread that started it ends.
     """
 
@@ -72,6 +73,7 @@ class PrivateServer(ABC):
         password: str,
         keeps_data: bool = True,
         dies_with_parent: bool = False,
+        listen_address: str = HOST,
     ) -> None:
         self.folder = folder
         self.host = HOST
@@ -79,6 +81,7 @@ class PrivateServer(ABC):
         self.password = password
         self.keeps_data = keeps_data
         self.dies_with_parent = dies_with_parent
+        self.listen_address = listen_address
 
     def __repr__(self) -> str:
         """Name the server without its password."""
@@ -264,11 +267,14 @@ class PostgresqlServer(PrivateServer):
                     *("--auth=scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"),
                 ]
             )
+        if self.listen_address != HOST:
+            with (self.data_folder / "pg_hba.conf").open("a") as rules:
+                rules.write("host all all all scram-sha-256\n")
         self._half_made.unlink()
 
     def _command(self) -> list[str]:
         settings = {
-            "listen_addresses": self.host,
+            "listen_addresses": self.listen_address,
             "unix_socket_directories": "",
             "timezone": "UTC",
             "log_timezone": "UTC",
@@ -344,7 +350,7 @@ class MariadbServer(PrivateServer):
             "--no-defaults",
             f"--datadir={self.data_folder}",
             f"--port={self.port}",
-            f"--bind-address={self.host}",
+            f"--bind-address={self.listen_address}",
             # Relative to the data folder: an absolute path may exceed the 107 bytes that sun_path
             # holds.
             "--socket=server.sock",
@@ -405,7 +411,7 @@ class RedisServer(PrivateServer):
         # business here.
         with os.fdopen(descriptor, "w") as file:
             file.write(
-                f"bind {self.host}\n"
+                f"bind {self.listen_address}\n"
                 f"port {self.port}\n"
                 "protected-mode yes\n"
                 'save ""\n'
