@@ -3,6 +3,7 @@
 pytest_plugins = [
     "tests.fix_servers",
     "tests.fix_system",
+    "tests.fix_api",
     "tests.relay.fix_internal_api",
     "tests.relay.fix_relay",
     "tests.proxy.fix_proxy",

@@ -123,7 +123,8 @@ def verify_signature(key: str, message: str, signature: bytes) -> bool:
 
 def login_state(login: AgentLogin) -> str:
     """Return waiting, confirmed, denied, redeemed or expired."""
-    if login.state == AgentLogin.State.WAITING and login.expires_at <= clock.now():
+    waiting = login.state in (AgentLogin.State.WAITING, AgentLogin.State.CONFIRMED)
+    if waiting and login.expires_at <= clock.now():
         return "expired"
     return login.state
 
@@ -136,6 +137,17 @@ def wire_half(login: AgentLogin) -> str:
 def browser_half(login: AgentLogin) -> str:
     """Return the half that goes by redirect; empty in device mode."""
     return _half(login, "browser") if login.mode == "browser" else ""
+
+
+def login_progress(login_id: str) -> tuple[str, str]:
+    """Return (state, wire half once confirmed) for the agent that waits on its port."""
+    login = AgentLogin.objects.filter(login_id=login_id).first()
+    if login is None:
+        raise NotFound("There is no such sign-in request. Run 'qk login' again.")
+    state = login_state(login)
+    if state == AgentLogin.State.REDEEMED:
+        return "expired", ""  # the agent has its tokens; nothing is left to collect
+    return state, wire_half(login) if state == AgentLogin.State.CONFIRMED else ""
 
 
 def access_login(login_id: str) -> AgentLogin:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from querykeep_api.iam.access import is_owner
-from querykeep_api.iam.agents import agent_of_access_token, verify_signature
+from querykeep_api.iam.agents import (
+    agent_of_access_token,
+    do_redeem_login,
+    do_refresh,
+    do_revoke_by_token,
+    do_start_login,
+    login_progress,
+    verify_signature,
+)
 from querykeep_api.iam.models import Agent, Group, User, WebSession
 from querykeep_api.iam.permissions_of import permissions_of
 from querykeep_api.iam.web_sessions import ends_at, is_live
@@ -19,10 +27,15 @@ __all__ = [
     "WebSession",
     "agent_of_access_token",
     "clean_up_expired",
+    "do_redeem_login",
+    "do_refresh",
+    "do_revoke_by_token",
+    "do_start_login",
     "ends_at",
     "groups_of",
     "is_live",
     "is_owner",
+    "login_progress",
     "permissions_of",
     "resolve_web_session",
     "verify_signature",

@@ -1,0 +1,1 @@
+"""Database access management: connections, privileges, grants, rules, tokens, live sessions."""

@@ -1,0 +1,1 @@
+"""Writes of database access, each with its event in the outbox."""

@@ -1,0 +1,1 @@
+"""The internal API that middleware, proxy and Tool call, on a port of its own."""
