@@ -1,0 +1,1 @@
+"""Trees + catalog -> facts: names, lineage, roles, functions, problems. Knows no policy."""

@@ -1,0 +1,685 @@
+"""Lineage of queries: FROM, joins, views, common tables, set operations, clauses."""
+
+from __future__ import annotations
+
+from querykeep_engines.kit.lexing import TokenKind
+from querykeep_engines.mysql.analysis.lineage import (
+    IDENTITY,
+    NOTHING,
+    OTHER,
+    TOTAL,
+    Binding,
+    Lineage,
+    NamedColumn,
+    Scope,
+    combine,
+    named,
+)
+from querykeep_engines.mysql.analysis.names import (
+    SIZE_COLUMNS,
+    SIZED_TABLES,
+    is_refused_system,
+    is_system_schema,
+)
+from querykeep_engines.mysql.analysis.values import ValueAnalysis
+from querykeep_engines.mysql.syntax import nodes as n
+from querykeep_engines.mysql.syntax.lexer import tokenize
+from querykeep_engines.mysql.syntax.parser import parse_statement
+from querykeep_guard.contracts.catalog import Relation
+from querykeep_guard.sql.facts import ColumnRole, Effect, RelationName, StatementSyntaxError
+
+UNKNOWN_COLUMNS = NamedColumn("*", "*", NOTHING)
+"""Stands in a row for columns whose number and names are not known."""
+
+_MAX_SELECTS = 5_000
+_DISTINCT = frozenset({"DISTINCT", "DISTINCTROW"})
+_VARIABLES_HINT = "SET_VAR"
+
+
+class QueryAnalysis(ValueAnalysis):
+    """Finds the outputs of queries and notes what their clauses use."""
+
+    _selects = 0
+
+    # --- query expressions --------------------------------------------------------------------
+
+    def query_columns(
+        self, query: n.QueryExpression, scope: Scope | None, *, projects: bool = True
+    ) -> tuple[NamedColumn, ...]:
+        """Return the outputs of a query expression.
+
+        Args:
+            query: The query.
+            scope: The scope around it, for correlated names; None at the top.
+            projects: False where the outputs need no PROJECTED uses (a view's body).
+        """
+        ctes = scope.ctes if scope is not None else {}
+        if query.with_ is not None:
+            ctes = self._common_tables(query.with_, scope, ctes)
+        first, inner = self._arm(query.first, scope, ctes, projects)
+        columns = first
+        if query.rest:
+            columns = self._set_operation(query, first, scope, ctes, projects)
+            inner = None
+        self._order(query, columns, inner, scope, ctes)
+        for locking in query.locking:
+            _ = locking
+            self.record.effects.add(Effect.LOCK)
+        if query.into is not None:
+            self._into(query.into, columns)
+        return columns
+
+    def _common_tables(
+        self, with_: n.With, scope: Scope | None, outer: dict[str, tuple[NamedColumn, ...]]
+    ) -> dict[str, tuple[NamedColumn, ...]]:
+        ctes = dict(outer)
+        for table in with_.tables:
+            around = Scope(scope, ctes=ctes)
+            key = self._cte_key(table.name.value)
+            if with_.recursive:
+                columns = self._recursive(table, key, around)
+            else:
+                columns = self.query_columns(table.query, around)
+            ctes = {**ctes, key: self._renamed(columns, table.columns)}
+        return ctes
+
+    def _cte_key(self, name: str) -> str:
+        return name.lower() if self.record.index.folds else name
+
+    def _recursive(self, table: n.CommonTable, key: str, around: Scope) -> tuple[NamedColumn, ...]:
+        """Return the outputs of a common table that may refer to itself: a fixed point."""
+        query = table.query
+        if not query.rest:
+            return self.query_columns(query, around)
+        seed, _ = self._arm(query.first, around, around.ctes, True)
+        known = self._renamed(seed, table.columns)
+        for _ in range(len(known) + 2):
+            inner = Scope(around.parent, ctes={**around.ctes, key: known})
+            found = self._renamed(self.query_columns(query, inner), table.columns)
+            if len(found) != len(known) or all(
+                a.lineage == b.lineage for a, b in zip(found, known, strict=True)
+            ):
+                break
+            known = found
+        for column, first in zip(found, seed, strict=False):
+            if column.lineage.sources - first.lineage.sources or column.lineage.rank > TOTAL:
+                self.record.use(column.lineage, ColumnRole.FUNCTION, "WITH RECURSIVE")
+        return found
+
+    @staticmethod
+    def _renamed(
+        columns: tuple[NamedColumn, ...], names: tuple[n.Name, ...]
+    ) -> tuple[NamedColumn, ...]:
+        if not names or len(names) != len(columns):
+            return columns
+        return tuple(
+            named(name.value, column.lineage) for name, column in zip(names, columns, strict=True)
+        )
+
+    def _set_operation(
+        self,
+        query: n.QueryExpression,
+        first: tuple[NamedColumn, ...],
+        scope: Scope | None,
+        ctes: dict[str, tuple[NamedColumn, ...]],
+        projects: bool,
+    ) -> tuple[NamedColumn, ...]:
+        lineages = [column.lineage for column in first]
+        compares = False
+        for words, arm in query.rest:
+            columns, _ = self._arm(arm, scope, ctes, projects)
+            compares = compares or words[0] != "UNION" or words[-1] != "ALL"
+            if len(columns) != len(lineages):
+                self.record.problem(
+                    "unsupported",
+                    "the arms of a set operation differ in their number of columns",
+                    position=arm.position,
+                )
+            for place, column in enumerate(columns[: len(lineages)]):
+                lineages[place] = combine((lineages[place], column.lineage), IDENTITY)
+        if compares:
+            for lineage in lineages:
+                self.record.use(
+                    lineage, ColumnRole.SET_OPERATION, query.rest[0][0][0], query.position
+                )
+        return tuple(
+            NamedColumn(
+                column.name,
+                column.key,
+                Lineage(lineage.sources, lineage.rank, lineage.weight),
+            )
+            for column, lineage in zip(first, lineages, strict=True)
+        )
+
+    def _arm(
+        self,
+        arm: n.QueryArm,
+        scope: Scope | None,
+        ctes: dict[str, tuple[NamedColumn, ...]],
+        projects: bool,
+    ) -> tuple[tuple[NamedColumn, ...], Scope | None]:
+        if isinstance(arm, n.Select):
+            return self._select(arm, scope, ctes, projects)
+        if isinstance(arm, n.ParenQuery):
+            inner = Scope(scope, ctes=ctes) if scope is None else self._with_ctes(scope, ctes)
+            return self.query_columns(arm.query, inner, projects=projects), None
+        if isinstance(arm, n.TableQuery):
+            own = Scope(scope, ctes=ctes)
+            own.bindings = [self._named_table(arm.table, None, ctes)]
+            return tuple(self._star_columns(n.Star((), arm.position), own, projects)), None
+        around = self._with_ctes(scope, ctes)
+        width = len(arm.rows[0].items)
+        columns = [NOTHING] * width
+        for row in arm.rows:
+            for place, item in enumerate(row.items[:width]):
+                columns[place] = combine((columns[place], self.value(item, around)), IDENTITY)
+        return tuple(named(f"column_{i}", c) for i, c in enumerate(columns)), None
+
+    @staticmethod
+    def _with_ctes(scope: Scope | None, ctes: dict[str, tuple[NamedColumn, ...]]) -> Scope:
+        return Scope(scope, ctes=ctes)
+
+    # --- SELECT -------------------------------------------------------------------------------
+
+    def _select(
+        self,
+        select: n.Select,
+        outer: Scope | None,
+        ctes: dict[str, tuple[NamedColumn, ...]],
+        projects: bool,
+    ) -> tuple[tuple[NamedColumn, ...], Scope]:
+        self._selects += 1
+        if self._selects > _MAX_SELECTS:
+            raise StatementSyntaxError("the statement has too many queries in it", select.position)
+        self._check_hint(select.hint.value if select.hint is not None else "")
+        scope = Scope(outer, ctes=ctes)
+        scope.windows = frozenset(name.value.lower() for name, _ in select.windows)
+        if select.table is not None:
+            self._from(select.table, scope)
+        if select.where is not None:
+            self.predicate(select.where, scope, "WHERE")
+        for name, window in select.windows:
+            scope.aliases[f"window {name.value.lower()}"] = self.window(window, scope)
+        columns: list[NamedColumn] = []
+        for item in select.items:
+            if isinstance(item.value, n.Star):
+                columns.extend(self._star_columns(item.value, scope, projects))
+                continue
+            lineage = self.value(item.value, scope)
+            if projects:
+                self.record.use(lineage, ColumnRole.PROJECTED, "select list", item.value.position)
+            column = named(self._output_name(item), lineage)
+            columns.append(column)
+            if item.alias is not None:
+                known = scope.aliases.get(column.key)
+                scope.aliases[column.key] = (
+                    lineage if known is None else combine((known, lineage), IDENTITY)
+                )
+        found = tuple(columns)
+        for key in select.group:
+            self._key(key.value, found, scope, ColumnRole.GROUP, "GROUP BY", alias_first=False)
+        scope.see_aliases = True
+        if select.having is not None:
+            self.predicate(select.having, scope, "HAVING")
+        scope.see_aliases = False
+        if _DISTINCT.intersection(select.options):
+            for column in found:
+                self.record.use(column.lineage, ColumnRole.DISTINCT, "DISTINCT", select.position)
+        if select.into is not None:
+            self._into(select.into, found)
+        return found, scope
+
+    def _check_hint(self, hint: str) -> None:
+        if _VARIABLES_HINT in hint.upper():
+            self.record.problem("unsupported", "the optimizer hint SET_VAR is not supported")
+
+    @staticmethod
+    def _output_name(item: n.SelectItem) -> str:
+        if item.alias is not None:
+            return item.alias.name
+        if isinstance(item.value, n.ColumnRef):
+            return item.value.parts[-1].value
+        if isinstance(item.value, n.Literal) and item.value.kind == "string":
+            return item.value.value
+        return item.text
+
+    def _key(
+        self,
+        value: n.Expression,
+        columns: tuple[NamedColumn, ...],
+        scope: Scope,
+        role: ColumnRole,
+        clause: str,
+        *,
+        alias_first: bool,
+    ) -> None:
+        """Note one key of GROUP BY or ORDER BY: an ordinal, an alias, a column, an expression."""
+        inner = value
+        while isinstance(inner, n.Paren):
+            inner = inner.value
+        if isinstance(value, n.Literal) and value.kind == "number":
+            if value.value.isdigit() and 0 < int(value.value) <= len(columns):
+                lineage = columns[int(value.value) - 1].lineage
+                self.record.use(lineage, role, clause, value.position)
+            return
+        if isinstance(inner, n.ColumnRef) and len(inner.parts) == 1:
+            key = inner.parts[0].value.lower()
+            matching = [column.lineage for column in columns if column.key == key]
+            if matching and (alias_first or not scope.find_all(key)):
+                for lineage in matching:
+                    self.record.use(lineage, role, clause, inner.position)
+                return
+            for lineage in matching:
+                self.record.use(lineage, role, clause, inner.position)
+        outer, scope.see_aliases = scope.see_aliases, True
+        self.predicate(value, scope, clause, role)
+        scope.see_aliases = outer
+
+    def _order(
+        self,
+        query: n.QueryExpression,
+        columns: tuple[NamedColumn, ...],
+        inner: Scope | None,
+        scope: Scope | None,
+        ctes: dict[str, tuple[NamedColumn, ...]],
+    ) -> None:
+        if not query.order:
+            return
+        at = inner
+        if at is None:
+            at = Scope(scope, ctes=ctes, visible=list(columns))
+            at.bindings = [Binding("", "", None, columns)]
+        for item in query.order:
+            self._key(item.value, columns, at, ColumnRole.ORDER, "ORDER BY", alias_first=True)
+
+    def _into(self, into: n.Into, columns: tuple[NamedColumn, ...]) -> None:
+        effects = self.record.effects
+        if into.file_word:
+            effects.update((Effect.FILE, Effect.COPIES_DATA))
+            clause = f"INTO {into.file_word}"
+            self.record.problem(
+                "unsafe",
+                f"{clause} writes a file of the server",
+                position=into.position,
+                matters_unmasked=False,
+            )
+        else:
+            effects.add(Effect.SESSION)
+            clause = "INTO @" + ", @".join(variable.name for variable in into.variables)
+        for column in columns:
+            if column.lineage.sources:
+                effects.add(Effect.COPIES_DATA)
+                self.record.use(column.lineage, ColumnRole.WRITTEN_FROM, clause, into.position)
+
+    # --- FROM ---------------------------------------------------------------------------------
+
+    def _from(self, table: n.TableRef, scope: Scope) -> None:
+        scope.visible = self._table(table, scope)
+        scope._by_key = None
+
+    def _table(self, table: n.TableRef, scope: Scope) -> list[NamedColumn]:
+        """Bind a table reference; return the row that it contributes."""
+        if isinstance(table, n.BaseTable):
+            binding = self._named_table(table.table, table.alias, scope.ctes)
+        elif isinstance(table, n.DerivedTable):
+            binding = self._derived(table, scope)
+        elif isinstance(table, n.ParenTable):
+            return self._table(table.table, scope)
+        else:
+            return self._join(table, scope)
+        if any(
+            known.alias == binding.alias and known.schema == binding.schema
+            for known in scope.bindings
+        ):
+            self.record.problem(
+                "ambiguous",
+                f'two tables here have the name "{binding.alias}"',
+                position=table.position,
+            )
+        scope.bindings.append(binding)
+        return list(binding.columns)
+
+    def _derived(self, table: n.DerivedTable, scope: Scope) -> Binding:
+        if table.lateral:
+            scope.visible = [column for b in scope.bindings for column in b.columns]
+            scope._by_key = None
+            around: Scope | None = scope
+        else:
+            around = Scope(scope.parent, ctes=scope.ctes)
+        columns = self._renamed(self.query_columns(table.query, around), table.columns)
+        if table.columns and len(table.columns) != len(columns):
+            self.record.problem(
+                "unsupported",
+                "the column list of a derived table does not fit its query",
+                position=table.position,
+            )
+        return self._made(table.alias.name if table.alias else "", columns)
+
+    @staticmethod
+    def _made(label: str, columns: tuple[NamedColumn, ...]) -> Binding:
+        """Bind the outputs of a query: no origin, and open where its width is not known."""
+        known = tuple(
+            NamedColumn(c.name, c.key, Lineage(c.lineage.sources, c.lineage.rank, c.lineage.weight))
+            for c in columns
+            if c is not UNKNOWN_COLUMNS
+        )
+        return Binding(label, "", None, known, open=len(known) != len(columns))
+
+    def _join(self, join: n.Join, scope: Scope) -> list[NamedColumn]:
+        row = self._table(join.first, scope)
+        for step in join.steps:
+            first_new = len(scope.bindings)
+            right = self._table(step.table, scope)
+            natural = "NATURAL" in step.words
+            if not natural and not step.using:
+                row = row + right
+            else:
+                row = self._merged(row, right, step, natural, scope)
+                if any(binding.open for binding in scope.bindings[:]):
+                    self._refuse_open_merge(step, first_new)
+            if step.on is not None:
+                outer = scope.visible
+                scope.visible, scope._by_key = row, None
+                self.predicate(step.on, scope, "ON", ColumnRole.JOIN)
+                scope.visible, scope._by_key = outer, None
+        return row
+
+    def _refuse_open_merge(self, step: n.JoinedTable, position: int) -> None:
+        _ = position
+        self.record.problem(
+            "unsupported",
+            f"{' '.join(step.words)} with merged columns over a relation whose columns are not "
+            "known",
+            matters_unmasked=False,
+        )
+
+    def _merged(
+        self,
+        left: list[NamedColumn],
+        right: list[NamedColumn],
+        step: n.JoinedTable,
+        natural: bool,
+        scope: Scope,
+    ) -> list[NamedColumn]:
+        right_keys = {column.key: column for column in right}
+        if natural:
+            keys = [column.key for column in left if column.key in right_keys]
+        else:
+            keys = [name.value.lower() for name in step.using]
+        if "RIGHT" in step.words:
+            scope.star_is_certain = False
+        common: list[NamedColumn] = []
+        left_keys = {column.key: column for column in left}
+        order = [column.key for column in left if column.key in keys] if not natural else keys
+        for key in dict.fromkeys(order):
+            if key not in left_keys or key not in right_keys:
+                continue
+            a, b = left_keys[key], right_keys[key]
+            for lineage in (a.lineage, b.lineage):
+                self.record.use(lineage, ColumnRole.JOIN, "NATURAL JOIN" if natural else "USING")
+            common.append(NamedColumn(a.name, key, combine((a.lineage, b.lineage), IDENTITY)))
+        merged = {column.key for column in common}
+        for key in keys:
+            if key not in merged:
+                self.record.problem(
+                    "unknown_column", f'column "{key}" of USING is not in both tables', object_=key
+                )
+        return (
+            common
+            + [column for column in left if column.key not in merged]
+            + [column for column in right if column.key not in merged]
+        )
+
+    def _star_columns(self, star: n.Star, scope: Scope, projects: bool) -> list[NamedColumn]:
+        if star.qualifier:
+            columns = self._qualified_star(star, scope)
+        else:
+            columns = scope.visible or [c for b in scope.bindings for c in b.columns]
+            if scope.is_open():
+                columns = [*columns, UNKNOWN_COLUMNS]
+            self._check_star(star, scope, scope.bindings)
+            if not scope.star_is_certain:
+                self.record.problem(
+                    "unsupported",
+                    "the order of columns of * over NATURAL RIGHT JOIN or USING is not certain; "
+                    "name the columns",
+                    position=star.position,
+                )
+        if projects:
+            for column in columns:
+                self.record.use(column.lineage, ColumnRole.PROJECTED, "*", star.position)
+        return columns
+
+    def _check_star(self, star: n.Star, scope: Scope, bindings: list[Binding]) -> None:
+        _ = scope
+        for binding in bindings:
+            for key in binding.sized & {column.key for column in binding.columns} or (
+                binding.sized if binding.open else frozenset()
+            ):
+                self._note_sized(key, [binding])
+                break
+        if not bindings:
+            self.record.problem("unsupported", "* without a table", position=star.position)
+
+    def _qualified_star(self, star: n.Star, scope: Scope) -> list[NamedColumn]:
+        index = self.record.index
+        table = star.qualifier[-1].value
+        at: Scope | None = scope
+        while at is not None:
+            for binding in at.bindings:
+                same = binding.alias == table or (
+                    (index.folds or binding.schema.lower() == "information_schema")
+                    and binding.alias.lower() == table.lower()
+                )
+                if same and (
+                    len(star.qualifier) == 1
+                    or index.fold_schema(star.qualifier[0].value)
+                    == index.fold_schema(binding.schema)
+                ):
+                    self._check_star(star, at, [binding])
+                    return [*binding.columns, *([UNKNOWN_COLUMNS] if binding.open else [])]
+            at = at.parent
+        self.record.problem(
+            "unknown_relation",
+            f'table "{table}" is not named in FROM',
+            object_=table,
+            position=star.position,
+        )
+        return []
+
+    # --- tables and views ---------------------------------------------------------------------
+
+    def _named_table(
+        self,
+        table: n.TableName,
+        alias: n.Alias | None,
+        ctes: dict[str, tuple[NamedColumn, ...]],
+    ) -> Binding:
+        name = table.parts[-1].value
+        label = alias.name if alias is not None else name
+        if len(table.parts) == 1:
+            cte = ctes.get(self._cte_key(name))
+            if cte is not None:
+                return self._made(label, cte)
+            if any(key.lower() == name.lower() for key in ctes):
+                self.record.problem(
+                    "ambiguous",
+                    f'"{name}" and a common table differ only in case',
+                    position=table.position,
+                )
+        schema = table.parts[0].value if len(table.parts) == 2 else self.record.database
+        return self.relation(schema, name, label, table.position)
+
+    def relation(self, schema: str, name: str, label: str, position: int) -> Binding:
+        """Bind a named relation that is read."""
+        record = self.record
+        if self.is_temporary(schema, name):
+            read = RelationName(schema, name)
+            record.reads.setdefault(read)
+            record.problem(
+                "unsupported",
+                f'"{read}" is a temporary table, whose columns are not known',
+                object_=str(read),
+                position=position,
+                matters_unmasked=False,
+            )
+            return Binding(label, schema, read, (), open=True)
+        found = record.index.relation(schema, name)
+        if is_system_schema(schema):
+            return self._system(schema, name, label, found, position)
+        if found is None:
+            read = RelationName(schema, name)
+            record.reads.setdefault(read)
+            what = f'"{read}"' if schema else f'"{name}" (no database is selected)'
+            record.problem(
+                "unknown_relation",
+                f"table {what} is not in the catalog",
+                object_=str(read),
+                position=position,
+            )
+            return Binding(label, schema, read, (), open=True)
+        read = RelationName(found.schema, found.name)
+        record.reads.setdefault(read)
+        if found.kind == "view":
+            return Binding(label, found.schema, read, self._view(found, read, position))
+        if found.kind not in ("table", "partitioned_table", "system_view"):
+            record.problem(
+                "unsupported",
+                f'"{read}" is a {found.kind.replace("_", " ")}, which is not supported in queries',
+                object_=str(read),
+                position=position,
+                matters_unmasked=False,
+            )
+        return Binding(label, found.schema, read, self.table_columns(found))
+
+    def is_temporary(self, schema: str, name: str) -> bool:
+        """True when the session has a temporary table of this name, which hides any other."""
+        names = {self.record.index.fold(schema, item) for item in self.record.context.temporary}
+        folded = self.record.index.fold(schema, name)
+        return folded in names or f"{schema}.{folded}" in names
+
+    def _system(
+        self, schema: str, name: str, label: str, found: Relation | None, position: int
+    ) -> Binding:
+        record = self.record
+        read = (
+            RelationName(found.schema, found.name)
+            if found is not None
+            else RelationName(schema.lower(), name)
+        )
+        record.effects.add(Effect.METADATA)
+        record.reads.setdefault(read)
+        if is_refused_system(schema, name):
+            record.problem(
+                "unsafe",
+                f'"{read}" shows statistics, accounts or statements of others',
+                object_=str(read),
+                position=position,
+                matters_unmasked=False,
+            )
+        sized = SIZE_COLUMNS if name.lower() in SIZED_TABLES else frozenset[str]()
+        if found is None or not found.columns:
+            return Binding(label, schema.lower(), read, (), open=True, sized=sized)
+        columns = tuple(named(column.name, NOTHING) for column in found.columns)
+        return Binding(label, found.schema, read, columns, sized=sized)
+
+    def table_columns(self, relation: Relation) -> tuple[NamedColumn, ...]:
+        """Return a table's columns; generated ones also carry what they are made of."""
+        base = self.record.index.base_columns(relation)
+        if not any(column.generated for column in relation.columns):
+            return base
+        plain = tuple(
+            c for c, column in zip(base, relation.columns, strict=True) if not column.generated
+        )
+        columns = list(base)
+        for place, column in enumerate(relation.columns):
+            if column.generated:
+                made = self._generated(column.generated, plain)
+                own = base[place].lineage
+                columns[place] = NamedColumn(
+                    column.name,
+                    base[place].key,
+                    Lineage(
+                        own.sources | made.sources,
+                        TOTAL if made.sources else IDENTITY,
+                        own.weight + made.weight,
+                        own.origin,
+                    ),
+                )
+        return tuple(columns)
+
+    def _generated(self, text: str, columns: tuple[NamedColumn, ...]) -> Lineage:
+        """Return what a generated column is made of; every column where that is not certain."""
+        everything = combine((column.lineage for column in columns), OTHER)
+        try:
+            tokens = tokenize(f"SELECT {text}", self.record.modes.for_stored_view())
+        except StatementSyntaxError:
+            return everything
+        keys = {column.key: column.lineage for column in columns}
+        named_here = [
+            keys[token.value.lower()]
+            for token in tokens[0]
+            if token.kind in (TokenKind.WORD, TokenKind.QUOTED) and token.value.lower() in keys
+        ]
+        return combine(named_here, TOTAL)
+
+    def _view(self, view: Relation, name: RelationName, position: int) -> tuple[NamedColumn, ...]:
+        """Return a view's columns: its own names over the lineage of its body."""
+        record = self.record
+        known = record.view_columns.get(name)
+        if known is not None:
+            return known
+        base = record.index.base_columns(view)
+        body: tuple[NamedColumn, ...] | None = None
+        if name in record.open_views or len(record.open_views) > 32:
+            why = "refers to itself or is nested too deep"
+        elif not view.definition:
+            why = "has a definition that may not be read"
+        else:
+            body, why = self._view_body(view, name)
+        if body is None or len(body) != len(base):
+            record.problem(
+                "stale_catalog",
+                f'view "{name}" {why or "does not fit its definition in the catalog"}',
+                object_=str(name),
+                position=position,
+            )
+            body = tuple(named(c.name, c.lineage) for c in base)
+        columns = tuple(
+            NamedColumn(
+                own.name,
+                own.key,
+                Lineage(
+                    own.lineage.sources | made.lineage.sources,
+                    made.lineage.rank,
+                    max(1, made.lineage.weight),
+                ),
+            )
+            for own, made in zip(base, body, strict=True)
+        )
+        record.view_columns[name] = columns
+        return columns
+
+    def _view_body(
+        self, view: Relation, name: RelationName
+    ) -> tuple[tuple[NamedColumn, ...] | None, str]:
+        record = self.record
+        modes = record.modes.for_stored_view()
+        outer = (record.via, record.database, record.modes)
+        record.via = record.via or name
+        record.database, record.modes = view.schema, modes
+        record.open_views.append(name)
+        try:
+            statements = tokenize(view.definition, modes)
+            tree = parse_statement(statements[0], modes, view.definition)
+            if len(statements) != 1 or not isinstance(tree, n.QueryExpression):
+                return None, "has a definition that is not one query"
+            columns = self.query_columns(tree, None, projects=False)
+            if any(column is UNKNOWN_COLUMNS for column in columns):
+                return None, "reads a relation whose columns are not known"
+            return columns, ""
+        except StatementSyntaxError as error:
+            return None, f"has a definition that is not understood: {error.message}"
+        finally:
+            record.open_views.pop()
+            record.via, record.database, record.modes = outer[0], outer[1], outer[2]

@@ -1,0 +1,127 @@
+"""SET: which settings a statement changes, and which of them would change how text is read."""
+
+from __future__ import annotations
+
+from querykeep_engines.mysql.analysis.lineage import OTHER, Scope, combine
+from querykeep_engines.mysql.analysis.writes import WriteAnalysis
+from querykeep_engines.mysql.syntax import nodes as n
+from querykeep_guard.sql.facts import Effect, SettingChange
+
+_UTF8 = frozenset({"utf8mb4", "utf8mb3", "utf8"})
+_CLIENT_CHARSETS = frozenset({"character_set_client", "character_set_connection"})
+_RESULT_CHARSETS = _UTF8 | {"null", "binary"}
+_GLOBAL_ONLY_WORDS = ("global", "persist", "persist_only")
+_TRACES = frozenset({"optimizer_trace", "profiling", "debug", "debug_dbug"})
+
+
+class SettingAnalysis(WriteAnalysis):
+    """Finds what SET does."""
+
+    def set_statement(self, statement: n.SetStatement) -> None:
+        """Note each assignment of a SET."""
+        self.record.effects.add(Effect.SESSION)
+        scope = Scope(None)
+        is_local = statement.statement is not None
+        for item in statement.items:
+            if item.form == "user":
+                if item.value is not None:
+                    lineage = self.value(item.value, scope)
+                    self._copied(lineage, f"user variable @{item.name}", item.value.position)
+            elif item.form in ("names", "charset"):
+                self._charset(item)
+            elif item.form == "transaction":
+                self._transaction(item)
+            else:
+                self._system_variable(item, scope, is_local)
+
+    def _transaction(self, item: n.VariableAssignment) -> None:
+        if item.scope in _GLOBAL_ONLY_WORDS:
+            self._global("transaction", -1)
+        value = item.value.value if isinstance(item.value, n.Literal) else None
+        self.record.settings.append(SettingChange("transaction", value, item.scope == ""))
+
+    def _global(self, name: str, position: int) -> None:
+        self.record.problem(
+            "unsafe",
+            f'"{name}" is a setting of the whole server',
+            object_=name,
+            position=position,
+            matters_unmasked=False,
+        )
+
+    def _system_variable(self, item: n.VariableAssignment, scope: Scope, is_local: bool) -> None:
+        value = self._literal(item.value)
+        position = item.value.position if item.value is not None else -1
+        bare = isinstance(item.value, n.ColumnRef) and len(item.value.parts) == 1
+        if item.value is not None and not bare:
+            lineage = combine((self.value(item.value, scope),), OTHER)
+            self._copied(lineage, f"setting {item.name}", position)
+        if item.scope in _GLOBAL_ONLY_WORDS:
+            self._global(item.name, position)
+            self.record.settings.append(SettingChange(f"global.{item.name}", value))
+            return
+        if item.name in _CLIENT_CHARSETS:
+            self._must_be(item.name, value, _UTF8, position)
+        elif item.name == "character_set_results":
+            self._must_be(item.name, value, _RESULT_CHARSETS, position)
+        elif item.name == "collation_connection":
+            family = None if value is None else value.split("_")[0]
+            self._must_be(item.name, family, _UTF8, position)
+        elif item.name in _TRACES and (value or "").lower() not in ("0", "off"):
+            self.record.problem(
+                "unsafe",
+                f'"{item.name}" records what statements read',
+                object_=item.name,
+                position=position,
+                matters_unmasked=False,
+            )
+        elif item.name == "sql_mode" and is_local:
+            self.record.problem(
+                "unsupported", "sql_mode may not be set for one statement", position=position
+            )
+        elif item.name == "sql_mode" and value is not None and "ORACLE" in value.upper():
+            self.record.problem(
+                "unsupported", "sql_mode ORACLE selects a grammar that is not understood"
+            )
+        self.record.settings.append(SettingChange(item.name, value, is_local))
+
+    @staticmethod
+    def _literal(value: n.Expression | None) -> str | None:
+        """Return the value as text where it is certain, else None."""
+        if isinstance(value, n.Literal):
+            return value.value
+        if isinstance(value, n.ColumnRef) and len(value.parts) == 1:
+            return value.parts[0].value
+        if (
+            isinstance(value, n.Unary)
+            and value.operator in ("-", "+")
+            and isinstance(value.operand, n.Literal)
+        ):
+            return value.operator + value.operand.value
+        return None
+
+    def _must_be(
+        self, name: str, value: str | None, allowed: frozenset[str], position: int
+    ) -> None:
+        if value is not None and value.lower() in allowed:
+            return
+        shown = "a value that is not known" if value is None else f'"{value}"'
+        self.record.problem(
+            "unsafe",
+            f'"{name}" may not be set to {shown}: statements and results are read as UTF-8; '
+            "use utf8mb4",
+            object_=name,
+            position=position,
+        )
+
+    def _charset(self, item: n.VariableAssignment) -> None:
+        value = self._literal(item.value)
+        position = item.value.position if item.value is not None else -1
+        what = "NAMES" if item.form == "names" else "CHARACTER SET"
+        self._must_be(what, value, _UTF8, position)
+        for name in ("character_set_client", "character_set_results", "character_set_connection"):
+            self.record.settings.append(SettingChange(name, value))
+        if item.collation is not None:
+            collation = item.collation.value
+            self._must_be("COLLATE", collation.split("_")[0], _UTF8, position)
+            self.record.settings.append(SettingChange("collation_connection", collation))

@@ -1,0 +1,509 @@
+"""Lineage of expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from querykeep_engines.mysql.analysis import functions as f
+from querykeep_engines.mysql.analysis.lineage import (
+    IDENTITY,
+    NOTHING,
+    OTHER,
+    TOTAL,
+    Binding,
+    Lineage,
+    NamedColumn,
+    Scope,
+    combine,
+)
+from querykeep_engines.mysql.analysis.record import Record
+from querykeep_engines.mysql.syntax import nodes as n
+from querykeep_engines.mysql.syntax.words import AGGREGATES, WINDOW_ONLY
+from querykeep_guard.sql.facts import ColumnRole, Effect
+
+if TYPE_CHECKING:
+    from querykeep_engines.mysql.syntax.nodes import Expression
+
+_LOGICAL = frozenset({"AND", "OR", "XOR", "&&", "=", "<=>", ">=", ">", "<=", "<", "<>", "!="})
+
+
+class ValueAnalysis:
+    """Finds what values are made of. Queries inside come from the query analysis built on it."""
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self._in_predicate = False
+
+    # --- entry points -------------------------------------------------------------------------
+
+    def value(self, expression: Expression, scope: Scope) -> Lineage:
+        """Return the lineage of an expression that stands as a value."""
+        outer, self._in_predicate = self._in_predicate, False
+        try:
+            return self._lineage(expression, scope)
+        finally:
+            self._in_predicate = outer
+
+    def predicate(
+        self,
+        expression: Expression,
+        scope: Scope,
+        clause: str,
+        role: ColumnRole = ColumnRole.PREDICATE,
+    ) -> None:
+        """Note every column of an expression in a role that shapes the result."""
+        outer, self._in_predicate = self._in_predicate, True
+        try:
+            self._note(expression, scope, clause, role)
+        finally:
+            self._in_predicate = outer
+
+    def _note(self, expression: Expression, scope: Scope, clause: str, role: ColumnRole) -> None:
+        """Note columns with the position of each operand of a conjunction, for good error texts."""
+        if isinstance(expression, n.Chain) and all(op in _LOGICAL for op, _ in expression.rest):
+            for operand in (expression.first, *(part for _, part in expression.rest)):
+                self._note(operand, scope, clause, role)
+            return
+        if isinstance(expression, n.Paren):
+            self._note(expression.value, scope, clause, role)
+            return
+        self.record.use(self._lineage(expression, scope), role, clause, expression.position)
+
+    def query_columns(
+        self, query: n.QueryExpression, scope: Scope | None, *, projects: bool = True
+    ) -> tuple[NamedColumn, ...]:
+        """Return the output columns of a query that stands inside ``scope``."""
+        raise NotImplementedError
+
+    # --- expressions --------------------------------------------------------------------------
+
+    def _lineage(self, expression: Expression, scope: Scope) -> Lineage:
+        return _METHODS[type(expression)](self, expression, scope)
+
+    def _constant(self, expression: Expression, scope: Scope) -> Lineage:
+        return NOTHING
+
+    def _column(self, expression: n.ColumnRef, scope: Scope) -> Lineage:
+        return self.resolve(expression, scope)
+
+    def _star(self, expression: n.Star, scope: Scope) -> Lineage:
+        return NOTHING
+
+    def _unary(self, expression: n.Unary, scope: Scope) -> Lineage:
+        operand = self._lineage(expression.operand, scope)
+        if expression.operator in ("NOT", "!"):
+            return self._conditional((operand,), f"operator {expression.operator}", expression)
+        if expression.operator == "BINARY":
+            return combine((operand,), TOTAL)
+        return self._fallible((operand,), f"operator {expression.operator}", expression)
+
+    def _chain(self, expression: n.Chain, scope: Scope) -> Lineage:
+        parts = [self._lineage(expression.first, scope)]
+        operators = []
+        for operator, operand in expression.rest:
+            operators.append(operator)
+            parts.append(self._lineage(operand, scope))
+        if self.record.modes.pipes_as_concat and set(operators) == {"||"}:
+            return self._total(parts, 1, "operator ||", expression)
+        if all(op in _LOGICAL or op == "||" for op in operators):
+            return self._conditional(parts, f"operator {operators[0]}", expression)
+        return self._fallible(parts, f"operator {operators[0]}", expression)
+
+    def _conditional(
+        self, parts: tuple[Lineage, ...] | list[Lineage], what: str, expression: Expression
+    ) -> Lineage:
+        """A comparison or a choice: never fails by itself, but its result tells."""
+        found = combine(parts, OTHER)
+        if found.sources and not self._in_predicate:
+            self.record.use(found, ColumnRole.FUNCTION, what, expression.position)
+        return found
+
+    def _fallible(
+        self, parts: tuple[Lineage, ...] | list[Lineage], what: str, expression: Expression
+    ) -> Lineage:
+        """Something that can fail or warn depending on its operands."""
+        found = combine(parts, OTHER)
+        if found.sources:
+            self.record.use(found, ColumnRole.FUNCTION, what, expression.position)
+        return found
+
+    def _total(
+        self, parts: list[Lineage], growth: int, what: str, expression: Expression
+    ) -> Lineage:
+        found = combine(parts, TOTAL)
+        if found.weight * growth > f.MAX_WEIGHT:
+            return self._fallible(parts, what, expression)
+        return Lineage(found.sources, found.rank, found.weight * growth)
+
+    def _assignment(self, expression: n.Assignment, scope: Scope) -> Lineage:
+        found = self._lineage(expression.value, scope)
+        self._copied(found, f"user variable @{expression.target.name}", expression.position)
+        return found
+
+    def _copied(self, lineage: Lineage, clause: str, position: int) -> None:
+        self.record.effects.add(Effect.SESSION)
+        if lineage.sources:
+            self.record.effects.add(Effect.COPIES_DATA)
+            self.record.use(lineage, ColumnRole.WRITTEN_FROM, clause, position)
+
+    def _compared_query(
+        self, query: n.QueryExpression, scope: Scope, what: str
+    ) -> tuple[Lineage, ...]:
+        columns = self.query_columns(query, scope)
+        found = tuple(column.lineage for column in columns)
+        for lineage in found:
+            self.record.use(lineage, ColumnRole.PREDICATE, what, query.position)
+        return found
+
+    def _quantified(self, expression: n.Quantified, scope: Scope) -> Lineage:
+        left = self._lineage(expression.left, scope)
+        found = self._compared_query(expression.query, scope, expression.quantifier)
+        self.record.use(left, ColumnRole.PREDICATE, expression.quantifier, expression.position)
+        return combine((left, *found), OTHER)
+
+    def _in_query(self, expression: n.InQuery, scope: Scope) -> Lineage:
+        left = self._lineage(expression.operand, scope)
+        found = self._compared_query(expression.query, scope, "IN")
+        self.record.use(left, ColumnRole.PREDICATE, "IN", expression.position)
+        return combine((left, *found), OTHER)
+
+    def _in_list(self, expression: n.InList, scope: Scope) -> Lineage:
+        parts = [self._lineage(expression.operand, scope)]
+        for item in expression.items:
+            if not isinstance(item, n.Literal):
+                parts.append(self._lineage(item, scope))
+        return self._conditional(parts, "operator IN", expression)
+
+    def _between(self, expression: n.Between, scope: Scope) -> Lineage:
+        parts = [
+            self._lineage(part, scope)
+            for part in (expression.operand, expression.low, expression.high)
+        ]
+        return self._conditional(parts, "operator BETWEEN", expression)
+
+    def _like(self, expression: n.Like, scope: Scope) -> Lineage:
+        parts = [self._lineage(expression.operand, scope), self._lineage(expression.pattern, scope)]
+        if expression.escape is not None:
+            parts.append(self._lineage(expression.escape, scope))
+        what = f"operator {' '.join(expression.words)}"
+        if expression.words[0] in ("REGEXP", "RLIKE"):
+            return self._fallible(parts, what, expression)
+        return self._conditional(parts, what, expression)
+
+    def _member(self, expression: n.MemberOf, scope: Scope) -> Lineage:
+        parts = (self._lineage(expression.operand, scope), self._lineage(expression.array, scope))
+        return self._fallible(parts, "operator MEMBER OF", expression)
+
+    def _is_test(self, expression: n.IsTest, scope: Scope) -> Lineage:
+        operand = self._lineage(expression.operand, scope)
+        return self._conditional((operand,), f"IS {' '.join(expression.words)}", expression)
+
+    def _case(self, expression: n.Case, scope: Scope) -> Lineage:
+        conditions = [] if expression.operand is None else [expression.operand]
+        conditions += [when for when, _ in expression.whens]
+        tests = [self._lineage(part, scope) for part in conditions]
+        tested = self._conditional(tests, "CASE", expression)
+        results = [self._lineage(then, scope) for _, then in expression.whens]
+        if expression.default is not None:
+            results.append(self._lineage(expression.default, scope))
+        return combine((tested, *results), OTHER if tested.sources else TOTAL)
+
+    def _interval(self, expression: n.Interval, scope: Scope) -> Lineage:
+        return self._fallible((self._lineage(expression.value, scope),), "INTERVAL", expression)
+
+    def _row(self, expression: n.Row, scope: Scope) -> Lineage:
+        return combine([self._lineage(item, scope) for item in expression.items], OTHER)
+
+    def _paren(self, expression: n.Paren, scope: Scope) -> Lineage:
+        found = self._lineage(expression.value, scope)
+        return Lineage(found.sources, found.rank, found.weight)
+
+    def _subquery(self, expression: n.SubqueryExpression, scope: Scope) -> Lineage:
+        found = self.query_columns(expression.query, scope)
+        if len(found) == 1:
+            lineage = found[0].lineage
+            return Lineage(lineage.sources, lineage.rank, lineage.weight)
+        return combine((column.lineage for column in found), OTHER)
+
+    def _exists(self, expression: n.Exists, scope: Scope) -> Lineage:
+        self.query_columns(expression.query, scope)
+        return NOTHING
+
+    def _match(self, expression: n.Match, scope: Scope) -> Lineage:
+        parts = [self._lineage(column, scope) for column in expression.columns]
+        parts.append(self._lineage(expression.against, scope))
+        return self._fallible(parts, "MATCH", expression)
+
+    def _collated(self, expression: n.Collated, scope: Scope) -> Lineage:
+        return combine((self._lineage(expression.operand, scope),), TOTAL)
+
+    def _default_value(self, expression: n.DefaultValue, scope: Scope) -> Lineage:
+        if expression.column is None:
+            return NOTHING
+        return combine((self.resolve(expression.column, scope),), OTHER)
+
+    def _inserted(self, expression: n.InsertedValue, scope: Scope) -> Lineage:
+        self.resolve(expression.column, scope)
+        return NOTHING
+
+    def _odbc(self, expression: n.OdbcEscape, scope: Scope) -> Lineage:
+        return combine((self._lineage(expression.value, scope),), OTHER)
+
+    # --- functions ----------------------------------------------------------------------------
+
+    def _call(self, expression: n.Call, scope: Scope) -> Lineage:
+        parts = [self._lineage(arg, scope) for arg in expression.args]
+        name = expression.parts[-1].value.upper()
+        what = f"function {name.lower()}()"
+        if len(expression.parts) > 1 or name not in f.KNOWN[self.record.modes.is_mariadb]:
+            return self._unknown_call(expression, parts, name, what)
+        self.record.functions.setdefault(name)
+        if name in f.WAITING:
+            self.record.waiting.append((name, expression.position))
+        if name in WINDOW_ONLY or expression.over is not None:
+            return self._windowed(expression, parts, what, scope)
+        if name in AGGREGATES:
+            return self._aggregate(expression, parts, what, scope)
+        if name == "LAST_INSERT_ID" and parts:
+            self._copied(combine(parts, OTHER), "LAST_INSERT_ID()", expression.position)
+        return self._builtin(name, expression, expression.args, parts, what)
+
+    def _builtin(
+        self,
+        name: str,
+        expression: n.Call | n.SpecialCall,
+        args: tuple[Expression, ...],
+        parts: list[Lineage],
+        what: str,
+    ) -> Lineage:
+        if name in f.TOTAL and self._is_total(name, args, parts):
+            return self._total(parts, f.GROWTH.get(name, 1), what, expression)
+        if name == "IF":
+            tested = self._conditional(parts[:1], "function if()", expression)
+            return combine((tested, *parts[1:]), OTHER if tested.sources else TOTAL)
+        return self._fallible(parts, what, expression)
+
+    def _is_total(self, name: str, args: tuple[Expression, ...], parts: list[Lineage]) -> bool:
+        """True when no stored value steers the function, and its result stays small."""
+        if not args:
+            return False
+        subject = 1 if name in ("LOCATE", "POSITION") and len(args) > 1 else 0
+        for place, (arg, part) in enumerate(zip(args, parts, strict=True)):
+            if name in f.ALL_ARGUMENTS_FREE:
+                if not part.sources and not self._is_small_literal(arg, 1024):
+                    return False
+            elif place != subject and not self._is_small_literal(arg, 32):
+                return False
+        return True
+
+    @staticmethod
+    def _is_small_literal(arg: Expression, limit: int) -> bool:
+        """True for a literal (or its negative) of few characters: longer ones, parameters and user
+        variables could push a result over the packet limit, which would be seen."""
+        if isinstance(arg, n.Unary):
+            arg = arg.operand
+        return isinstance(arg, n.Literal) and len(arg.value) <= limit
+
+    def _unknown_call(
+        self, expression: n.Call, parts: list[Lineage], name: str, what: str
+    ) -> Lineage:
+        full = ".".join(part.value for part in expression.parts)
+        is_file = len(expression.parts) == 1 and name in f.FILE_FUNCTIONS
+        is_oracle = len(expression.parts) == 1 and name in f.ERROR_FUNCTIONS
+        self.record.functions.setdefault(full)
+        if is_file:
+            self.record.effects.add(Effect.FILE)
+        if not (is_file or is_oracle):
+            self.record.effects.add(Effect.PROCEDURE)
+        why = (
+            "reads a file of the server"
+            if is_file
+            else "puts what it reads into an error text"
+            if is_oracle
+            else "is not one of the server's own: what it reads or writes cannot be seen"
+        )
+        self.record.problem(
+            "unsafe" if is_file or is_oracle else "unknown_function",
+            f'function "{full}" {why}',
+            object_=full,
+            position=expression.position,
+            matters_unmasked=False,
+        )
+        return self._fallible(parts, what, expression)
+
+    def _aggregate(
+        self, expression: n.Call, parts: list[Lineage], what: str, scope: Scope
+    ) -> Lineage:
+        for item in expression.order:
+            parts.append(self._lineage(item.value, scope))
+        found = combine(parts, OTHER)
+        self.record.use(found, ColumnRole.AGGREGATE, what, expression.position)
+        return found
+
+    def _windowed(
+        self, expression: n.Call, parts: list[Lineage], what: str, scope: Scope
+    ) -> Lineage:
+        for item in expression.order:
+            parts.append(self._lineage(item.value, scope))
+        found = combine(parts, OTHER)
+        self.record.use(found, ColumnRole.WINDOW, what, expression.position)
+        shape = NOTHING
+        if isinstance(expression.over, n.Window):
+            shape = self.window(expression.over, scope)
+        elif expression.over is not None:
+            key = f"window {expression.over.value.lower()}"
+            shape = scope.aliases.get(key, NOTHING)
+            if expression.over.value.lower() not in scope.windows:
+                self.record.problem(
+                    "unsupported",
+                    f'window "{expression.over.value}" is not defined here',
+                    position=expression.position,
+                )
+        return combine((found, shape), OTHER)
+
+    def window(self, window: n.Window, scope: Scope) -> Lineage:
+        """Note the columns of a window specification; return what its rows depend on."""
+        parts = [self._lineage(part, scope) for part in window.partition]
+        parts += [self._lineage(item.value, scope) for item in window.order]
+        parts += [
+            self._lineage(bound.value, scope) for bound in window.bounds if bound.value is not None
+        ]
+        if window.base is not None and window.base.value.lower() not in scope.windows:
+            self.record.problem(
+                "unsupported",
+                f'window "{window.base.value}" is not defined here',
+                position=window.base.position,
+            )
+        found = combine(parts, OTHER)
+        self.record.use(found, ColumnRole.WINDOW, "OVER")
+        return found
+
+    def _special(self, expression: n.SpecialCall, scope: Scope) -> Lineage:
+        args = expression.args
+        parts = [self._lineage(arg, scope) for arg in args]
+        name = expression.name
+        self.record.functions.setdefault(name)
+        what = f"function {name.lower()}()"
+        if name == "TRIM":
+            subject = parts[-1]
+            if len(args) == 1 or isinstance(args[0], n.Literal):
+                return self._total([subject], 1, what, expression)
+        if name == "CONVERT" and "USING" in expression.form:
+            charset = expression.form[-1]
+            if isinstance(charset, n.Name) and charset.value.lower() in ("utf8mb4", "binary"):
+                return self._total(parts, 1, what, expression)
+        if name in ("CAST", "CONVERT") and self._is_plain_char(expression):
+            return self._total(parts, 1, what, expression)
+        return self._builtin(name, expression, args, parts, what)
+
+    @staticmethod
+    def _is_plain_char(expression: n.SpecialCall) -> bool:
+        """True for CAST(… AS CHAR) without a length, which neither cuts nor warns."""
+        last = expression.form[-1]
+        return (
+            len(expression.form) == 3
+            and not isinstance(last, (str, n.Name))
+            and getattr(last, "value", "") == "CHAR"
+        )
+
+    # --- names --------------------------------------------------------------------------------
+
+    def resolve(self, ref: n.ColumnRef, scope: Scope) -> Lineage:
+        """Return the lineage of a column's name, as the innermost scope that knows it has it."""
+        key = ref.parts[-1].value.lower()
+        at: Scope | None = scope
+        is_inner = True
+        is_open = False
+        while at is not None:
+            found = (
+                self._unqualified(key, at, with_aliases=not is_inner or at.see_aliases)
+                if len(ref.parts) == 1
+                else self._qualified(ref.parts, key, at)
+            )
+            if found is not None:
+                return found
+            if len(ref.parts) == 1 and at.is_open():
+                self._note_sized(key, at.bindings)
+                is_open = True
+            at = at.parent
+            is_inner = False
+        if is_open:
+            return NOTHING
+        name = ".".join(part.value for part in ref.parts)
+        self.record.problem(
+            "unknown_column",
+            f'column "{name}" is not in the tables named here',
+            object_=name,
+            position=ref.position,
+        )
+        return NOTHING
+
+    def _unqualified(self, key: str, scope: Scope, *, with_aliases: bool) -> Lineage | None:
+        found = scope.find_all(key)
+        if with_aliases and key in scope.aliases:
+            found = [*found, scope.aliases[key]]
+        if not found:
+            return None
+        self._note_sized(key, scope.bindings)
+        return found[0] if len(found) == 1 else combine(found, IDENTITY)
+
+    def _qualified(self, parts: tuple[n.Name, ...], key: str, scope: Scope) -> Lineage | None:
+        index = self.record.index
+        table = parts[-2].value
+        for binding in scope.bindings:
+            folds = index.folds or binding.schema.lower() == "information_schema"
+            if binding.alias != table and not (folds and binding.alias.lower() == table.lower()):
+                continue
+            if len(parts) == 3 and index.fold_schema(parts[0].value) != index.fold_schema(
+                binding.schema
+            ):
+                continue
+            found = binding.find(key)
+            if found is not None:
+                self._note_sized(key, [binding])
+                return found
+        return None
+
+    def _note_sized(self, key: str, bindings: list[Binding]) -> None:
+        for binding in bindings:
+            if key in binding.sized:
+                self.record.problem(
+                    "unsafe",
+                    f'column "{key}" of "{binding.relation}" tells size or place of tables',
+                    object_=str(binding.relation),
+                    matters_unmasked=False,
+                )
+
+
+_METHODS: dict[type, Callable[..., Lineage]] = {
+    n.Literal: ValueAnalysis._constant,
+    n.Parameter: ValueAnalysis._constant,
+    n.UserVariable: ValueAnalysis._constant,
+    n.SystemVariable: ValueAnalysis._constant,
+    n.ColumnRef: ValueAnalysis._column,
+    n.Star: ValueAnalysis._star,
+    n.Unary: ValueAnalysis._unary,
+    n.Chain: ValueAnalysis._chain,
+    n.Assignment: ValueAnalysis._assignment,
+    n.Quantified: ValueAnalysis._quantified,
+    n.Between: ValueAnalysis._between,
+    n.InList: ValueAnalysis._in_list,
+    n.InQuery: ValueAnalysis._in_query,
+    n.Like: ValueAnalysis._like,
+    n.MemberOf: ValueAnalysis._member,
+    n.IsTest: ValueAnalysis._is_test,
+    n.Case: ValueAnalysis._case,
+    n.Call: ValueAnalysis._call,
+    n.SpecialCall: ValueAnalysis._special,
+    n.Interval: ValueAnalysis._interval,
+    n.Row: ValueAnalysis._row,
+    n.Paren: ValueAnalysis._paren,
+    n.SubqueryExpression: ValueAnalysis._subquery,
+    n.Exists: ValueAnalysis._exists,
+    n.Match: ValueAnalysis._match,
+    n.Collated: ValueAnalysis._collated,
+    n.DefaultValue: ValueAnalysis._default_value,
+    n.InsertedValue: ValueAnalysis._inserted,
+    n.OdbcEscape: ValueAnalysis._odbc,
+}

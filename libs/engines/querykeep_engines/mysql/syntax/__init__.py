@@ -1,0 +1,1 @@
+"""MySQL and MariaDB text -> tokens -> syntax tree -> the same tokens. Knows no catalog."""
