@@ -1,0 +1,145 @@
+"""What every exchange shares: numbering of packets, masks of a result, what is told of errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from querykeep_engines.kit.pipe import Pipe
+from querykeep_engines.kit.recorder import RecordedStatement, Recorder
+from querykeep_engines.mysql import errors
+from querykeep_engines.mysql.session.charsets import encoding_of
+from querykeep_engines.mysql.session.state import SessionState
+from querykeep_engines.mysql.wire.messages import ColumnDefinition, ErrorPacket
+from querykeep_engines.mysql.wire.packets import Packet, PacketReader, encode_packet, frame_count
+from querykeep_engines.mysql.wire.rows import (
+    ValueMask,
+    is_text,
+    mask_binary_row,
+    mask_text_row,
+    null_mask,
+    text_mask,
+)
+from querykeep_guard.contracts.audit import Outcome
+from querykeep_guard.masking.maskers import FULL_TEXT, build
+from querykeep_guard.policy.decision import Decision, MaskPlan
+
+
+class ResultMismatchError(Exception):
+    """The target describes a result otherwise than the decision expected it."""
+
+
+@dataclass(slots=True)
+class Wire:
+    """What every exchange of a session shares. ``next_sequence`` is the number of the next packet
+    to the client; ``cancel`` stops what runs at the target."""
+
+    pipe: Pipe
+    reader: PacketReader
+    recorder: Recorder
+    state: SessionState
+    cancel: Callable[[], None]
+    next_sequence: int = 0
+    shift: int = 0
+
+    def begin(self) -> None:
+        """A new command: numbers start anew."""
+        self.next_sequence, self.shift = 1, 0
+
+    def forward(self, packet: Packet, payload: bytes | None = None) -> None:
+        """Pass a packet on, with another payload where one is given."""
+        body = packet.payload if payload is None else payload
+        first = packet.sequence - packet.parts + 1 + self.shift
+        self.pipe.to_client(encode_packet(body, first & 0xFF))
+        frames = frame_count(len(body))
+        self.shift += frames - packet.parts
+        self.next_sequence = first + frames & 0xFF
+
+    def own(self, payload: bytes) -> None:
+        """Send a packet of our own."""
+        self.pipe.to_client(encode_packet(payload, self.next_sequence))
+        self.next_sequence = self.next_sequence + 1 & 0xFF
+
+
+class Exchange(Protocol):
+    """A command that was sent on and is not yet answered whole."""
+
+    def advance(self) -> bool:
+        """Read what there is; True when the answer is complete."""
+        ...
+
+    @property
+    def current(self) -> RecordedStatement | None:
+        """The recorded statement that runs."""
+        ...
+
+    def void(self, error: ErrorPacket, outcome: Outcome) -> None:
+        """Let nothing more of it pass: the client gets ``error``, the rest is read and dropped."""
+        ...
+
+    def abandon(self, outcome: Outcome, error: str) -> None:
+        """The session ends: record how what still ran ended."""
+        ...
+
+
+def compile_masks(plan: MaskPlan, columns: list[ColumnDefinition]) -> list[ValueMask | None]:
+    """Return the mask of each result column.
+
+    Raises:
+        ResultMismatchError: Width or origin differ from the plan's.
+    """
+    if plan.width is not None and plan.width != len(columns):
+        raise ResultMismatchError(
+            f"the target returned {len(columns)} columns where {plan.width} were expected"
+        )
+    for origin, column in zip(plan.origins, columns, strict=False):
+        if origin is None or not origin.column or not column.org_name:
+            continue
+        said = (column.org_table.casefold(), column.org_name.casefold())
+        if said != (origin.table.casefold(), origin.column.casefold()) or (
+            origin.schema and column.schema and column.schema.casefold() != origin.schema.casefold()
+        ):
+            raise ResultMismatchError(
+                f'result column "{column.name}" comes from another column than expected'
+            )
+    masks: list[ValueMask | None] = [None] * len(columns)
+    for mask in plan.masks:
+        if mask.ordinal >= len(columns):
+            raise ResultMismatchError("a mask names a column that the result does not have")
+        column = columns[mask.ordinal]
+        if is_text(column):
+            encoding = encoding_of(column.charset) or "ascii"
+            masks[mask.ordinal] = text_mask(build(mask.masker, key=mask.key), FULL_TEXT, encoding)
+        else:
+            masks[mask.ordinal] = null_mask
+    return masks
+
+
+def mask_row(
+    payload: bytes,
+    masks: list[ValueMask | None],
+    columns: list[ColumnDefinition],
+    *,
+    binary: bool,
+) -> bytes:
+    """Return a row with its masked values replaced."""
+    if binary:
+        return mask_binary_row(payload, masks, [column.type for column in columns])
+    return mask_text_row(payload, masks)
+
+
+def redacted(told: ErrorPacket) -> ErrorPacket:
+    """Return an error cut down to its number and state."""
+    return ErrorPacket(told.code, told.sqlstate, errors.REDACTED_TEXT)
+
+
+def shown_error(
+    told: ErrorPacket, decision: Decision | None, override: ErrorPacket | None
+) -> ErrorPacket:
+    """Return what the client is told of a target's error."""
+    if told.code == errors.ER_QUERY_INTERRUPTED:
+        return override or told
+    if decision is not None and decision.plan.redact_errors:
+        return redacted(told)
+    return told

@@ -1,0 +1,87 @@
+"""How the target's connection reads names and texts at this moment.
+
+Read once at the start and again, before the next decision, after anything that may have changed it.
+Reading is one SELECT of variables, which starts no transaction and takes no lock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from querykeep_engines.mysql.session.charsets import encoding_named
+from querykeep_engines.mysql.wire.flags import Status
+from querykeep_guard.contracts.policy import StatementKind
+from querykeep_guard.contracts.session import ConnectionInfo
+from querykeep_guard.sql.facts import Effect, SessionContext, StatementFacts
+
+_VARIABLES = (
+    "sql_mode",
+    "character_set_client",
+    "character_set_results",
+    "character_set_connection",
+    "collation_connection",
+    "lower_case_table_names",
+)
+STATE_QUERY = "SELECT DATABASE(), " + ", ".join(
+    f"@@{'global' if name == 'lower_case_table_names' else 'session'}.{name}" for name in _VARIABLES
+)
+
+_CHANGING_KINDS = frozenset(
+    {
+        StatementKind.SET,
+        StatementKind.USE,
+        StatementKind.CALL,
+        StatementKind.EXECUTE,
+        StatementKind.DROP,
+        StatementKind.UNKNOWN,
+    }
+)
+
+
+@dataclass(slots=True)
+class SessionState:
+    """The modelled state. ``is_known`` False: it must be read before the next decision."""
+
+    connection: ConnectionInfo
+    server_version: str = ""
+    database: str = ""
+    values: dict[str, str] = field(default_factory=dict)
+    status: int = int(Status.AUTOCOMMIT)
+    is_known: bool = False
+
+    @property
+    def in_transaction(self) -> bool:
+        """True while a transaction is open, as the target last said."""
+        return bool(self.status & Status.IN_TRANSACTION)
+
+    @property
+    def encoding(self) -> str:
+        """How the bytes of a statement are read. Of a character set that is not spoken here only
+        ASCII is understood, which means the same in all of them."""
+        return encoding_named(self.values.get("character_set_client", "utf8mb4")) or "ascii"
+
+    def learn(self, row: list[str | None]) -> None:
+        """Take the answer to ``STATE_QUERY``."""
+        self.database = row[0] or ""
+        self.values = {name: value or "" for name, value in zip(_VARIABLES, row[1:], strict=True)}
+        self.is_known = True
+
+    def ran(self, facts: StatementFacts) -> None:
+        """A statement was sent on: forget the state where it may have changed it."""
+        if (
+            facts.kind in _CHANGING_KINDS
+            or facts.settings
+            or (facts.effects & {Effect.SESSION, Effect.PROCEDURE})
+        ):
+            self.is_known = False
+
+    def context(self) -> SessionContext:
+        """Return the context for a decision."""
+        return SessionContext(
+            engine=self.connection.engine,
+            flavour=self.connection.flavour,
+            server_version=self.server_version,
+            database=self.database,
+            settings=tuple(sorted(self.values.items())),
+            in_transaction=self.in_transaction,
+        )
