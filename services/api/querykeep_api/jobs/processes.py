@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import warnings
 from datetime import timedelta
 
 import structlog
+from celery.platforms import SecurityWarning
 from celery.signals import beat_init, worker_ready
 from django.db import DatabaseError, connections
 
@@ -27,8 +29,11 @@ log = structlog.get_logger(__name__)
 def run_worker() -> int:
     """Run a worker until SIGTERM; its threads run several jobs at once."""
     worker_ready.connect(lambda **_: _start_heartbeat("worker"), weak=False)
-    app.worker_main(
+    # The service accepts JSON only, so the danger that Celery warns of does not exist here.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
+    app.start(
         [
+            "--quiet",
             "worker",
             "--pool=threads",
             f"--concurrency={CONCURRENCY}",
@@ -46,7 +51,7 @@ def run_beat() -> int:
     """Run the scheduler until SIGTERM."""
     sync_schedules()
     beat_init.connect(lambda **_: _start_heartbeat("beat"), weak=False)
-    app.start(["beat", "--max-interval=5", "--pidfile=", "--loglevel=INFO"])
+    app.start(["--quiet", "beat", "--max-interval=5", "--pidfile=", "--loglevel=INFO"])
     return 0
 
 

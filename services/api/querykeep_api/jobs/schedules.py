@@ -10,6 +10,7 @@ from django_celery_beat.models import CrontabSchedule, IntervalSchedule, Periodi
 
 from querykeep_api.jobs.registry import Daily, Every, Job, jobs
 from querykeep_api.jobs.running import TASK
+from querykeep_api.kernel import clock
 
 PREFIX = "querykeep: "
 
@@ -95,7 +96,8 @@ def _timing(schedule: Every | Daily) -> dict[str, object]:
             interval, _ = IntervalSchedule.objects.get_or_create(
                 every=seconds, period=IntervalSchedule.SECONDS
             )
-            return {"interval": interval}
+            # As if it had just been due: a new installation need not wait a period for its first.
+            return {"interval": interval, "last_run_at": clock.now() - timedelta(seconds=seconds)}
         case Daily(hour, minute):
             crontab, _ = CrontabSchedule.objects.get_or_create(
                 hour=str(hour),

@@ -1,5 +1,5 @@
 """The jobs of this service; importing this package registers them."""
 
-from querykeep_api.jobs.builtin import audit, cleanup, results
+from querykeep_api.jobs.builtin import access, audit, cleanup, results
 
-__all__ = ["audit", "cleanup", "results"]
+__all__ = ["access", "audit", "cleanup", "results"]

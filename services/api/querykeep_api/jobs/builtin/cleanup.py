@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from querykeep_api.dbam.facade import do_clean_up_sessions
 from querykeep_api.iam.facade import clean_up_expired
 from querykeep_api.jobs.models import JobReport
 from querykeep_api.jobs.registry import Every, JobContext, Text, job
@@ -29,7 +30,7 @@ _POLICY_CHANGES_KEPT = timedelta(days=1)
 )
 def session_token_cleanup(context: JobContext) -> str:
     """Delete what has run out and say how much."""
-    counts = clean_up_expired()
+    counts = {**clean_up_expired(), **do_clean_up_sessions()}
     context.check()
     now = clock.now()
     delivered = OutboxEvent.objects.filter(delivered_at__lt=now - _OUTBOX_KEPT)
