@@ -51,10 +51,12 @@ class Environment:
     internal_url: str
     public_url: str
     api_bind: str
+    api_url: str
     internal_bind: str
     tool_bind: str
     ports: range
     ports_host: str
+    ca_file: Path | None
     internal_ca_file: Path | None
     internal_cert_file: Path | None
     internal_cert_key_file: Path | None
@@ -104,10 +106,15 @@ def read_environment(env: Mapping[str, str]) -> Environment:
         internal_url=(env.get("QUERYKEEP_INTERNAL_URL") or "http://127.0.0.1:8081").rstrip("/"),
         public_url=public_url,
         api_bind=env.get("QUERYKEEP_API_BIND") or "127.0.0.1:8080",
+        api_url=(
+            env.get("QUERYKEEP_API_URL")
+            or f"http://{env.get('QUERYKEEP_API_BIND') or '127.0.0.1:8080'}"
+        ).rstrip("/"),
         internal_bind=env.get("QUERYKEEP_INTERNAL_BIND") or "127.0.0.1:8081",
         tool_bind=env.get("QUERYKEEP_TOOL_BIND") or "127.0.0.1:3000",
         ports=_ports(env.get("QUERYKEEP_PORTS") or "40000-40010"),
         ports_host=env.get("QUERYKEEP_PORTS_HOST") or "127.0.0.1",
+        ca_file=_path(env, "QUERYKEEP_CA_FILE"),
         internal_ca_file=_path(env, "QUERYKEEP_INTERNAL_CA_FILE"),
         internal_cert_file=_path(env, "QUERYKEEP_INTERNAL_CERT_FILE"),
         internal_cert_key_file=_path(env, "QUERYKEEP_INTERNAL_CERT_KEY_FILE"),
