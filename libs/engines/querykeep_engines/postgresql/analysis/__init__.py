@@ -1,0 +1,1 @@
+"""The analyzer's parts: parsing, names, scopes, expressions, queries, writes, the rest."""
