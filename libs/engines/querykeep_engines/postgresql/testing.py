@@ -30,6 +30,8 @@ from querykeep_engines.postgresql.wire.startup import Startup, encode_startup, r
 from querykeep_guard.policy.decision import Decision
 from querykeep_guard.sql.facts import SessionContext
 
+_STATE_TEXT = "SHOW search_path"
+"""What the session itself asks."""
 _STARTUP = (("user", "ana"), ("database", "shop"))
 
 
@@ -87,7 +89,7 @@ class FakeServer:
     Attributes:
         results: Answers by text, in the order of a text's statements.
         received: All messages after start-up.
-        ran: Texts that were really executed.
+        ran: Texts that were really executed, without the session's own question.
     """
 
     results: Mapping[str, Sequence[Result]]
@@ -182,7 +184,7 @@ class FakeServer:
         )
 
     def _lookup(self, text: str) -> Sequence[Result] | None:
-        if text == "SHOW search_path":
+        if text == _STATE_TEXT:
             column = Field("search_path", 0, 0, 25)
             return (Result((column,), ((self.search_path.encode(),),), "SHOW"),)
         if not text.strip():
@@ -201,7 +203,8 @@ class FakeServer:
             return encode.EMPTY_QUERY_RESPONSE, True
         out = []
         for result in results:
-            self.ran.append(text)
+            if text != _STATE_TEXT:
+                self.ran.append(text)
             if result.error:
                 out.append(self._error(result.error, repr(result.rows)))
                 return b"".join(out), False
