@@ -14,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from querykeep_engines.kit.recorder import RecordedStatement
 from querykeep_engines.postgresql.errors import PgError
 from querykeep_engines.postgresql.wire.backend import Field
-from querykeep_guard.contracts.audit import Outcome, StatementStarted
 from querykeep_guard.contracts.policy import SessionPolicy
 from querykeep_guard.policy.decision import Decision
 from querykeep_guard.sql.facts import SessionContext
@@ -57,27 +57,21 @@ class Portal:
 
 
 @dataclass(slots=True)
-class RunningStatement:
+class RunningStatement(RecordedStatement):
     """One audited statement between being sent on and its end.
 
     ``rewrite`` masks a run of DataRow bytes; None forwards them. ``settled``: the description was
     checked against the plan (or the plan asks for nothing). ``void``: no further row may pass;
-    ``dropped``: one was kept back.
-    ``override`` is what the client is told instead of the target's cancellation.
+    ``dropped``: one was kept back. ``override`` is what the client is told instead of the target's
+    cancellation.
     """
 
-    started: StatementStarted
-    decision: Decision
-    since: float
     rewrite: Callable[[bytes], bytes] | None = None
     settled: bool = False
     fields: tuple[Field, ...] | None = None
-    rows: int = 0
-    bytes: int = 0
     void: bool = False
     dropped: bool = False
     override: PgError | None = None
-    outcome: Outcome | None = None
     cancel_sent: bool = False
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 
 from querykeep_engines.kit import scram
+from querykeep_engines.kit.pipe import Pipe
 from querykeep_engines.kit.session import (
     Challenge,
     Prove,
@@ -16,7 +17,6 @@ from querykeep_engines.kit.session import (
 )
 from querykeep_engines.postgresql import errors
 from querykeep_engines.postgresql.session.ending import SessionEndedError
-from querykeep_engines.postgresql.session.pipe import Pipe
 from querykeep_engines.postgresql.session.settings import (
     StartupRefusedError,
     StartupRequest,

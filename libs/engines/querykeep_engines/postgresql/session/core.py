@@ -17,6 +17,8 @@ share a ``line``. This class only sees to which of them an event belongs, and ho
 from __future__ import annotations
 
 from querykeep_engines.kit import session as kit
+from querykeep_engines.kit.pipe import Pipe
+from querykeep_engines.kit.recorder import Recorder
 from querykeep_engines.postgresql import errors
 from querykeep_engines.postgresql.errors import PgError
 from querykeep_engines.postgresql.session.answers import Answers
@@ -24,8 +26,6 @@ from querykeep_engines.postgresql.session.client_signin import ClientSignIn
 from querykeep_engines.postgresql.session.ending import SessionEndedError
 from querykeep_engines.postgresql.session.judge import Judge
 from querykeep_engines.postgresql.session.line import Line
-from querykeep_engines.postgresql.session.pipe import Pipe
-from querykeep_engines.postgresql.session.recorder import Recorder
 from querykeep_engines.postgresql.session.requests import Requests
 from querykeep_engines.postgresql.session.target_signin import TargetSignIn
 from querykeep_engines.postgresql.wire import encode
@@ -151,7 +151,7 @@ class PostgresqlSession:
             raise kit.RemoteProtocolError("the target is ready before the client is known")
         line = Line(self._config, grant, self._pipe, self._recorder, target.native_id)
         line.policy = self._policy
-        self._recorder.policy(line.policy.version)
+        self._recorder.policy_version = line.policy.version
         for name, value in target.parameters.items():
             line.state.parameter(name, value)
             self._pipe.to_client(encode.parameter_status(name, value))
@@ -215,7 +215,7 @@ class PostgresqlSession:
             return
         same = _same_rules(line.policy, policy)
         line.policy = policy
-        self._recorder.policy(policy.version)
+        self._recorder.policy_version = policy.version
         self._judge.policy_changed()
         if same:
             return

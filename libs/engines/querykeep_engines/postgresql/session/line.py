@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
+from querykeep_engines.kit.pipe import Pipe
+from querykeep_engines.kit.recorder import Recorder
 from querykeep_engines.kit.session import CancelAtTarget, SessionConfig
 from querykeep_engines.postgresql.errors import PgError
 from querykeep_engines.postgresql.session.books import (
@@ -12,14 +14,13 @@ from querykeep_engines.postgresql.session.books import (
     Pending,
     RunningStatement,
 )
-from querykeep_engines.postgresql.session.pipe import Pipe
-from querykeep_engines.postgresql.session.recorder import Recorder
 from querykeep_engines.postgresql.session.state import SessionState
 from querykeep_engines.postgresql.wire import encode
 from querykeep_engines.postgresql.wire.states import Phase
 from querykeep_guard.contracts.audit import Outcome
 from querykeep_guard.contracts.policy import SessionPolicy
 from querykeep_guard.contracts.session import SessionGrant
+from querykeep_guard.policy.decision import Decision
 from querykeep_guard.sql.facts import Effect
 
 FAILING_TEXT = "REFUSED BY QUERYKEEP"
@@ -87,6 +88,11 @@ class Line:
             self.open_series = False
         else:
             self.open_series = True
+
+    def start(self, decision: Decision, protocol: str, parameters: int = 0) -> RunningStatement:
+        """Record a statement that is about to be sent on."""
+        recorded = self.recorder.started(decision, protocol, parameters)
+        return RunningStatement(recorded.started, recorded.decision, recorded.since)
 
     def note_sent(self, runs: list[RunningStatement]) -> bool:
         """Keep the books for statements about to be sent; return whether names become uncertain."""

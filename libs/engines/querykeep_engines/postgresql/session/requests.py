@@ -210,11 +210,11 @@ class Requests:
         if first is not None:
             for item, error in zip(judged, refusals, strict=True):
                 told = error or PgError(errors.INSUFFICIENT_PRIVILEGE, _NOT_SENT)
-                line.recorder.refused(item.decision, told, "simple", 0)
+                line.recorder.refused(item.decision, told.code, told.message, "simple")
             line.book.confirm(changes)
             line.fail_query(first)
             return
-        runs = deque(line.recorder.started(item.decision, "simple", 0) for item in judged)
+        runs = deque(line.start(item.decision, "simple") for item in judged)
         pending = Pending(
             Due.QUERY,
             line.segment,
@@ -233,13 +233,17 @@ class Requests:
             "the function-call sub-protocol is not passed on: its call cannot be judged; "
             "use SELECT function(…)",
         )
-        self._line.recorder.refused_message(f"(function call of OID {oid})", error)
+        self._line.recorder.refused_text(
+            f"(function call of OID {oid})", error.code, error.message, "simple"
+        )
         self._line.fail_query(error)
 
     # --- extended protocol ------------------------------------------------------------------------
 
     def _refuse(self, judged: Judged, error: PgError, parameters: int) -> None:
-        self._line.recorder.refused(judged.decision, error, "extended", parameters)
+        self._line.recorder.refused(
+            judged.decision, error.code, error.message, "extended", parameters
+        )
         self._line.fail_series(error)
 
     def _parse(self, frame: Frame) -> None:
@@ -265,7 +269,7 @@ class Requests:
                 errors.SYNTAX_ERROR, "cannot insert multiple commands into a prepared statement"
             )
             for item in judged:
-                line.recorder.refused(item.decision, error, "extended", 0)
+                line.recorder.refused(item.decision, error.code, error.message, "extended")
             line.fail_series(error)
             return
         refused = next((error for error in self._judge.refusals(judged) if error), None)
@@ -404,7 +408,7 @@ class Requests:
                 encode.describe("P", portal.name),
                 Pending(Due.DESCRIBE, line.segment, injected=True, portal=portal),
             )
-        run = line.recorder.started(judged.decision, "extended", portal.parameters)
+        run = line.start(judged.decision, "extended", portal.parameters)
         line.send(
             frame.raw,
             Pending(

@@ -11,6 +11,7 @@ import enum
 import hashlib
 
 from querykeep_engines.kit import scram
+from querykeep_engines.kit.pipe import Pipe
 from querykeep_engines.kit.session import (
     RemoteProtocolError,
     SessionConfig,
@@ -19,7 +20,6 @@ from querykeep_engines.kit.session import (
 )
 from querykeep_engines.postgresql import errors
 from querykeep_engines.postgresql.session.ending import SessionEndedError
-from querykeep_engines.postgresql.session.pipe import Pipe
 from querykeep_engines.postgresql.wire import encode
 from querykeep_engines.postgresql.wire.backend import (
     Authentication,
