@@ -29,7 +29,7 @@ def crawl_catalogs(
     for path in missing.values():
         api.request("POST", f"{path}/crawl")
     for name, path in missing.items():
-        if not wait_for(partial(api.has_catalog, path), timeout_s=CRAWL_TIMEOUT_S):
+        if not wait_for(partial(api.has_catalog, path), timeout_s=CRAWL_TIMEOUT_S, interval_s=0.2):
             raise ProcessError(f"the catalog of {name} was not read: {api.catalog_state(path)}")
 
 

@@ -157,7 +157,9 @@ def end_session(identity: ProcessIdentity, *, cwd: Path, timeout_s: float) -> No
             return
 
 
-def wait_for(condition: Callable[[], bool], *, timeout_s: float) -> bool:
+def wait_for(
+    condition: Callable[[], bool], *, timeout_s: float, interval_s: float = POLL_INTERVAL_S
+) -> bool:
     """Poll a condition until it holds; False when the deadline passed first."""
     deadline = time.monotonic() + timeout_s
     while True:
@@ -166,7 +168,7 @@ def wait_for(condition: Callable[[], bool], *, timeout_s: float) -> bool:
         if time.monotonic() >= deadline:
             return False
         # An empty select is a sleep that a signal handler can end early.
-        select.select([], [], [], POLL_INTERVAL_S)
+        select.select([], [], [], interval_s)
 
 
 def log_tail(log_file: Path, *, limit_bytes: int = LOG_TAIL_BYTES) -> str:

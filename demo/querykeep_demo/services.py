@@ -45,12 +45,6 @@ def services(installation: Installation) -> list[Service]:
         Service("worker", (querykeep, "worker")),
         Service("beat", (querykeep, "beat")),
         Service(
-            "tool",
-            (querykeep, "tool"),
-            (f"http://{HOST}:{ports.tool}/readyz",),
-            (("QUERYKEEP_TOOL_BIND", ports.tool),),
-        ),
-        Service(
             "middleware",
             (str(PROGRAMS / "querykeep-middleware"),),
             (_ready(ports.web),),
@@ -68,6 +62,13 @@ def services(installation: Installation) -> list[Service]:
                 ("QUERYKEEP_DATA_BIND", ports.data),
                 ("QUERYKEEP_PROXY_HEALTH_BIND", ports.proxy_health),
             ),
+        ),
+        # Last, since it is ready when all the others are.
+        Service(
+            "tool",
+            (querykeep, "tool"),
+            (f"http://{HOST}:{ports.tool}/readyz",),
+            (("QUERYKEEP_TOOL_BIND", ports.tool),),
         ),
     ]
 

@@ -44,6 +44,7 @@ ALREADY_RUNNING_TIMEOUT_S = 15.0
 STOP_TIMEOUT_S = 20.0
 COMMAND_TIMEOUT_S = 180.0
 PROBE_TIMEOUT_S = 5.0
+HTTP_INTERVAL_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +250,8 @@ class Supervisor:
         def is_settled() -> bool:
             return self._process(service) is None or all(map(_answers, service.ready_urls))
 
-        return wait_for(is_settled, timeout_s=timeout_s) and self._process(service) is not None
+        is_in_time = wait_for(is_settled, timeout_s=timeout_s, interval_s=HTTP_INTERVAL_S)
+        return is_in_time and self._process(service) is not None
 
     def _complaint(self, service: Service) -> str:
         """Return what the service itself says about not being ready."""
