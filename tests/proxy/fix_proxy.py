@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from tests.polling import until
 from tests.relay.fix_relay import Client, Relay
 
 from querykeep_proxy.main import Proxy
@@ -96,11 +97,6 @@ class RunningProxy:
         head, _, body = data.partition(b"\r\n\r\n")
         return int(head.split(b" ")[1]), body
 
-    async def until(self, condition) -> None:
-        with trio.fail_after(10):
-            while not await condition():
-                await trio.sleep(0.02)
-
 
 def free_port() -> int:
     import socket
@@ -137,6 +133,6 @@ async def proxy(relay: Relay, tls_certificate: Certificate) -> AsyncIterator[Run
         async def is_ready() -> bool:
             return (await running.get("/readyz"))[0] == 200
 
-        await running.until(is_ready)
+        await until(is_ready)
         yield running
         nursery.cancel_scope.cancel()

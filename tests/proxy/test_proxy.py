@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import resource
 import struct
 from dataclasses import replace
 
 import httpx
 import trio
+from tests.polling import until
 from tests.relay.fix_relay import Client
 
 from querykeep_engines.kit.scram import make_verifiers
@@ -72,7 +74,7 @@ async def test_listeners_follow_the_connections(proxy):
         parts = json.loads((await proxy.get("/readyz"))[1])["parts"]
         return parts["connections"]["ports"] == {"second": f"listening on 127.0.0.1:{port}"}
 
-    await proxy.until(moved)
+    await until(moved)
     assert await live.ask("select 1") == ["row 1", "done"]
     client = await proxy.client(port)
     await client.stream.aclose()
@@ -91,13 +93,13 @@ async def test_a_taken_port_is_an_error_that_names_the_setting(proxy):
         text = json.loads(body)["parts"]["connections"]["ports"].get("second", "")
         return status == 503 and "QUERYKEEP_PORTS" in text
 
-    await proxy.until(shown)
+    await until(shown)
     await taken[0].aclose()
 
     async def healed() -> bool:
         return (await proxy.get("/readyz"))[0] == 200
 
-    await proxy.until(healed)
+    await until(healed)
 
 
 async def test_unauthenticated_connections_are_bounded_per_address(proxy):
@@ -122,7 +124,7 @@ async def test_health_and_metrics(proxy):
         status, body = await proxy.get("/readyz")
         return status == 503 and json.loads(body)["parts"]["api"]["ok"] is False
 
-    await proxy.until(red)
+    await until(red)
     assert (await proxy.get("/nowhere"))[0] == 404
 
 
@@ -154,13 +156,13 @@ async def test_a_shortage_of_descriptors_is_survived(proxy):
     client = await proxy.client(proxy.ports["shop"])
     await client.login()
     pending = trio.socket.socket()
-    lowest = max(int(name) for name in __import__("os").listdir("/proc/self/fd")) + 1
+    lowest = max(int(name) for name in os.listdir("/proc/self/fd")) + 1
     holes = []
     resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
     try:
         while True:
             try:
-                holes.append(open("/dev/null"))
+                holes.append(os.open("/dev/null", os.O_RDONLY))
             except OSError:
                 break
         await pending.connect(("127.0.0.1", proxy.ports["shop"]))
@@ -168,7 +170,7 @@ async def test_a_shortage_of_descriptors_is_survived(proxy):
         assert await client.ask("select 1") == ["row 1", "done"]
     finally:
         for hole in holes:
-            hole.close()
+            os.close(hole)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     late = Client(trio.SocketStream(pending))
     proxy.relay.clients.append(late)

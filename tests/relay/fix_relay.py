@@ -174,9 +174,12 @@ async def open_relay(api: FakeApi, tmp_path, **settings) -> AsyncIterator[Relay]
         )
         async with open_services(replace(base, **settings), engine=lambda name: engine) as services:
             opened = Relay(services, api, engine, target)
-            yield opened
-            for client in opened.clients:
-                await client.stream.aclose()
+            try:
+                yield opened
+            finally:
+                with trio.CancelScope(shield=True):
+                    for client in opened.clients:
+                        await trio.aclose_forcefully(client.stream)
         nursery.cancel_scope.cancel()
 
 

@@ -31,7 +31,6 @@ from querykeep_relay.spool import Spool
 from querykeep_relay.timers import Timers
 
 _LOG = logging.getLogger(__name__)
-_FLUSH_S = 5.0
 _CANCEL_THREADS = 16
 
 
@@ -115,80 +114,90 @@ async def open_services(
         OSError: The spool folder cannot be made, or a certificate not read.
     """
     settings.spool_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    services: RelayServices | None = None
-    async with open_api_client(settings) as api, trio.open_nursery() as nursery:
-        live = LiveSessions()
-        adopted = await trio.to_thread.run_sync(_adopt, settings)
-        spool_id = uuid.uuid4().hex
-        spool = Spool(
-            SpoolFolder(settings.spool_dir / spool_id),
-            spool_id,
-            now=lambda: datetime.now(UTC),
-            new_id=lambda: uuid.uuid4().hex,
-            limit_bytes=settings.spool_limit_bytes,
-            segment_bytes=settings.segment_bytes,
-        )
-        feed = PolicyFeed(
-            api,
-            live,
-            kind=settings.kind,
-            address=settings.address,
-            heartbeat_s=settings.heartbeat_s,
-        )
-        hints = HintSubscriber(settings.redis_url, feed.wake) if settings.redis_url else None
-        services = RelayServices(
-            settings=settings,
-            api=api,
-            live=live,
-            feed=feed,
-            catalogs=Catalogs(
-                api,
-                nursery,
-                poll_s=settings.catalog_poll_s,
-                stale_after_s=settings.stale_after_s,
-            ),
-            decider=Decider(lambda: datetime.now(UTC)),
-            policies=PolicyHandles(),
-            spool=spool,
-            shipper=Shipper(spool, api, adopted=False),
-            timers=Timers(),
-            background=nursery,
-            engine=engine,
-            hints=hints,
-        )
-        for dead in adopted:
-            nursery.start_soon(Shipper(dead, api, adopted=True).run)
-            nursery.start_soon(dead.run_sync)
-        nursery.start_soon(spool.run_sync)
-        nursery.start_soon(services.shipper.run)
-        nursery.start_soon(services.timers.run)
-        nursery.start_soon(feed.run)
-        if hints is not None:
-            nursery.start_soon(hints.run)
-        try:
-            yield services
-        finally:
-            with trio.move_on_after(_FLUSH_S) as scope:
-                scope.shield = True
-                await feed.beat()
-                await services.shipper.flushed()
-            if services.shipper.waiting:
-                _LOG.warning("%d audit records stay in the spool", services.shipper.waiting)
-            nursery.cancel_scope.cancel()
-            _close_spool(spool, services.shipper.waiting)
+    adopted = await trio.to_thread.run_sync(_adopt, settings)
+    spool_id = uuid.uuid4().hex
+    spool = Spool(
+        SpoolFolder(settings.spool_dir / spool_id),
+        spool_id,
+        now=_utc_now,
+        new_id=_new_id,
+        limit_bytes=settings.spool_limit_bytes,
+        segment_bytes=settings.segment_bytes,
+    )
+    try:
+        async with open_api_client(settings) as api, trio.open_nursery() as nursery:
+            services = _make(settings, api, nursery, spool, engine)
+            for dead in adopted:
+                nursery.start_soon(Shipper(dead, api, adopted=True).run)
+                nursery.start_soon(dead.run_sync)
+            for task in (spool.run_sync, services.shipper.run, services.timers.run):
+                nursery.start_soon(task)
+            nursery.start_soon(services.feed.run)
+            if services.hints is not None:
+                nursery.start_soon(services.hints.run)
+            try:
+                yield services
+            finally:
+                with trio.move_on_after(settings.flush_s) as scope:
+                    scope.shield = True
+                    await services.feed.beat()
+                    await services.shipper.flushed()
+                nursery.cancel_scope.cancel()
+    finally:
+        # Only now has every session written its end.
+        for one in (spool, *adopted):
+            _close_spool(one)
+
+
+def _make(
+    settings: RelaySettings,
+    api: ApiClient,
+    nursery: trio.Nursery,
+    spool: Spool,
+    engine: Callable[[str], Engine],
+) -> RelayServices:
+    live = LiveSessions()
+    feed = PolicyFeed(
+        api, live, kind=settings.kind, address=settings.address, heartbeat_s=settings.heartbeat_s
+    )
+    return RelayServices(
+        settings=settings,
+        api=api,
+        live=live,
+        feed=feed,
+        catalogs=Catalogs(
+            api, nursery, poll_s=settings.catalog_poll_s, stale_after_s=settings.stale_after_s
+        ),
+        decider=Decider(_utc_now),
+        policies=PolicyHandles(),
+        spool=spool,
+        shipper=Shipper(spool, api, adopted=False),
+        timers=Timers(),
+        background=nursery,
+        engine=engine,
+        hints=HintSubscriber(settings.redis_url, feed.wake) if settings.redis_url else None,
+    )
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _new_id() -> str:
+    return uuid.uuid4().hex
 
 
 def _adopt(settings: RelaySettings) -> list[Spool]:
     return adopt_spools(
-        settings.spool_dir,
-        now=lambda: datetime.now(UTC),
-        new_id=lambda: uuid.uuid4().hex,
-        segment_bytes=settings.segment_bytes,
+        settings.spool_dir, now=_utc_now, new_id=_new_id, segment_bytes=settings.segment_bytes
     )
 
 
-def _close_spool(spool: Spool, waiting: int) -> None:
+def _close_spool(spool: Spool) -> None:
     """An empty spool leaves nothing behind; one that waits is adopted by the next process."""
     spool.close()
-    if not waiting:
+    waiting = spool.sequence - spool.state.acknowledged
+    if waiting:
+        _LOG.warning("%d audit records stay in spool %s", waiting, spool.spool_id)
+    elif spool.folder.path.exists():
         spool.folder.delete()

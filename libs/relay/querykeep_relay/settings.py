@@ -44,6 +44,7 @@ class RelaySettings:
     catalog_poll_s: float = 1.5
     stale_after_s: float = 30.0
     close_grace_s: float = 2.0
+    flush_s: float = 5.0
 
     @staticmethod
     def from_environment(kind: str, environ: Mapping[str, str] | None = None) -> RelaySettings:

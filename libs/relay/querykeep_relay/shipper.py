@@ -12,7 +12,6 @@ import logging
 import os
 import struct
 from dataclasses import dataclass
-from pathlib import Path
 
 import trio
 
@@ -23,6 +22,7 @@ from querykeep_relay.api_client import (
     ApiRefusedError,
     ApiUnavailableError,
 )
+from querykeep_relay.segments import SpoolFolder
 from querykeep_relay.spool import Spool
 
 _LOG = logging.getLogger(__name__)
@@ -53,6 +53,7 @@ class Shipper:
         segments = spool.folder.segments()
         self._segment = int(segments[0].stem) if segments else 1
         self._offset = 0
+        self._reader = _Reader(spool.folder)
         self._acknowledged = trio.Event()
         self._trouble = False
 
@@ -63,9 +64,21 @@ class Shipper:
 
     async def run(self) -> None:
         """Ship until cancelled (adopted: until everything is acknowledged, then delete it)."""
+        try:
+            await self._run()
+        finally:
+            self._reader.close()
+
+    async def _run(self) -> None:
         delay = _RETRY_FIRST_S
         while True:
-            batch = self._next_batch()
+            try:
+                batch = self._next_batch()
+            except (OSError, ValueError) as error:
+                # No descriptor left, or a damaged file: the records stay where they are.
+                _LOG.error("the audit spool cannot be read: %s", error)
+                await trio.sleep(_RETRY_MOST_S)
+                continue
             if batch is None:
                 if self._adopted:
                     self._spool.close()
@@ -102,7 +115,11 @@ class Shipper:
         self._segment, self._offset = batch.segment, batch.offset
         done, self._acknowledged = self._acknowledged, trio.Event()
         done.set()
-        self._trim()
+        try:
+            self._trim()
+        except OSError as error:
+            # What is acknowledged twice is stored once: trimming can wait.
+            _LOG.error("acknowledged audit records cannot be trimmed: %s", error)
         return True
 
     def _trim(self) -> None:
@@ -122,8 +139,7 @@ class Shipper:
         size = 0
         segment, offset, last = self._segment, self._offset, (0, b"")
         while len(bodies) < BATCH_RECORDS:
-            path = self._spool.folder.segment(segment)
-            body = _read_body(path, offset)
+            body = self._reader.body(segment, offset)
             if body is None:
                 if segment >= self._spool.segment_number:
                     break
@@ -143,23 +159,46 @@ class Shipper:
         return _Batch(bodies, last, segment, offset)
 
 
-def _read_body(path: Path, offset: int) -> bytes | None:
-    """Return the body of the frame at ``offset``, None at the end of what was written."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        header = os.pread(descriptor, _HEADER.size, offset)
+class _Reader:
+    """Reads frames of one spool's segments; keeps the last segment's file open."""
+
+    def __init__(self, folder: SpoolFolder) -> None:
+        self._folder = folder
+        self._segment = 0
+        self._file = -1
+
+    def body(self, segment: int, offset: int) -> bytes | None:
+        """Return the body of the frame at ``offset``, None at the end of what was written.
+
+        Raises:
+            OSError: The file cannot be read.
+            ValueError: There is no frame.
+        """
+        if segment != self._segment and not self._open(segment):
+            return None
+        header = os.pread(self._file, _HEADER.size, offset)
         if len(header) < _HEADER.size:
             return None
         magic, length, _ = _HEADER.unpack(header)
         if magic != FRAME_MAGIC:
-            raise ValueError(f"{path}: no frame at byte {offset}")
-        body = os.pread(descriptor, length, offset + _HEADER.size)
+            raise ValueError(f"{self._folder.segment(segment)}: no frame at byte {offset}")
+        body = os.pread(self._file, length, offset + _HEADER.size)
         return body if len(body) == length else None
-    finally:
-        os.close(descriptor)
+
+    def _open(self, segment: int) -> bool:
+        self.close()
+        try:
+            self._file = os.open(self._folder.segment(segment), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        self._segment = segment
+        return True
+
+    def close(self) -> None:
+        """Close the file; safe to call twice."""
+        if self._file >= 0:
+            os.close(self._file)
+        self._file, self._segment = -1, 0
 
 
 def _place(body: bytes) -> tuple[int, bytes]:

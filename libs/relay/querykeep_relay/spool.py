@@ -235,18 +235,24 @@ class Spool:
         upto = self.sequence
         retired, self._retired = self._retired, []
         folder_changed, self._folder_changed = self._folder_changed, False
-        descriptor = os.dup(self._file)
+        current = -1
         try:
-            await trio.to_thread.run_sync(self._sync_files, [*retired, descriptor], folder_changed)
+            current = os.dup(self._file)
+            await trio.to_thread.run_sync(self._sync_files, [*retired, current], folder_changed)
             self._synced_sequence = max(self._synced_sequence, upto)
             self._sync_error = None
+            while retired:
+                os.close(retired.pop())
         except OSError as error:
             _LOG.error("audit spool cannot be synced to disk: %s", error.strerror)
             self._sync_error = error
             self._dirty = True
+            self._folder_changed = self._folder_changed or folder_changed
+            self._sync_wanted.set()
         finally:
-            for one in (*retired, descriptor):
-                os.close(one)
+            self._retired = retired + self._retired
+            if current >= 0:
+                os.close(current)
             done, self._sync_done = self._sync_done, trio.Event()
             done.set()
 
