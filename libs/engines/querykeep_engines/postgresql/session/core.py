@@ -244,6 +244,7 @@ class PostgresqlSession:
             run.override = PgError(
                 errors.QUERY_CANCELED, "canceling statement: an administrator ended it"
             )
+        run.cancel_sent = False  # one that came too early had no effect: each request counts
         line.cancel_head()
 
     # --- the end ----------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from querykeep_engines.postgresql.session.line import Line
 from querykeep_engines.postgresql.session.settings import is_utf8
 from querykeep_engines.postgresql.session.state import (
     alters_names,
+    changes_schema,
     is_bare,
     touches_relations,
 )
@@ -182,7 +183,7 @@ class Judge:
             facts = other.facts
             touched = touched or alters_names(facts)
             changes = alters_names(facts) or (facts.kind is StatementKind.TRANSACTION and touched)
-            if changes or _is_ddl(other):
+            if changes or changes_schema(facts):
                 return PgError(
                     errors.INSUFFICIENT_PRIVILEGE,
                     "a statement that changes the schema or the search path must be sent on its "
@@ -190,10 +191,6 @@ class Judge:
                     "Send the statements one by one.",
                 )
         return None
-
-
-def _is_ddl(decision: Decision) -> bool:
-    return any(effect.value == "ddl" for effect in decision.facts.effects)
 
 
 def _missing(decision: Decision) -> str:

@@ -14,14 +14,13 @@ from querykeep_engines.postgresql.session.books import (
     Pending,
     RunningStatement,
 )
-from querykeep_engines.postgresql.session.state import SessionState
+from querykeep_engines.postgresql.session.state import SessionState, changes_schema
 from querykeep_engines.postgresql.wire import encode
 from querykeep_engines.postgresql.wire.states import Phase
 from querykeep_guard.contracts.audit import Outcome
 from querykeep_guard.contracts.policy import SessionPolicy
 from querykeep_guard.contracts.session import SessionGrant
 from querykeep_guard.policy.decision import Decision
-from querykeep_guard.sql.facts import Effect
 
 FAILING_TEXT = "REFUSED BY QUERYKEEP"
 """No SQL statement begins with this word, so it is a syntax error in any state of the session."""
@@ -99,7 +98,7 @@ class Line:
         alters = False
         for run in runs:
             alters |= self.state.sent(run.decision)
-            if Effect.DDL in run.decision.facts.effects:
+            if changes_schema(run.decision.facts):
                 self.ddl_open = self.ddl_done = True
         return alters
 

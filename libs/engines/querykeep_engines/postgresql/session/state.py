@@ -22,9 +22,18 @@ _NAMES_ONLY = frozenset(
         StatementKind.PREPARE,
         StatementKind.DECLARE_CURSOR,
         StatementKind.CLOSE_CURSOR,
+        StatementKind.DEALLOCATE,
         StatementKind.FETCH,
         StatementKind.NOTIFY,
         StatementKind.TRANSACTION,
+    }
+)
+_NO_NAME_CHANGED = frozenset(
+    {
+        StatementKind.TRUNCATE,
+        StatementKind.COMMENT,
+        StatementKind.GRANT,
+        StatementKind.MAINTENANCE,
     }
 )
 _MAKES_NAMES = frozenset({"prepare", "deallocate", "declare", "close"})
@@ -70,12 +79,18 @@ def alters_names(facts: StatementFacts) -> bool:
         return True
     if facts.settings:
         return any(change.name.lower() in _NAME_SETTINGS for change in facts.settings)
-    if facts.kind in _NAMES_ONLY:
+    if facts.kind in _NAMES_ONLY or Effect.TRANSACTION in facts.effects:
         return False
-    return Effect.SESSION in facts.effects or facts.kind in (
-        StatementKind.SET,
-        StatementKind.DEALLOCATE,
-    )
+    return Effect.SESSION in facts.effects or facts.kind is StatementKind.SET
+
+
+def changes_schema(facts: StatementFacts) -> bool:
+    """Return whether a statement changes the catalog beyond this session's own temporary tables,
+    whose names the context carries."""
+    if Effect.DDL not in facts.effects or facts.kind in _NO_NAME_CHANGED:
+        return False
+    own = facts.kind is StatementKind.CREATE and bool(facts.writes)
+    return not (own and all(name.schema.startswith("pg_temp") for name in facts.writes))
 
 
 def touches_relations(facts: StatementFacts) -> bool:
