@@ -160,7 +160,7 @@ def anonymous(db: None) -> ApiCaller:
 @pytest.fixture
 def new_user(db: None) -> Callable[..., Any]:
     """Makes a person, with a role of exactly these permissions."""
-    from querykeep_api.iam.actions import do_create_role, do_create_user
+    from querykeep_api.iam.actions import do_create_role, do_create_user, do_set_role_holders
 
     def make(username: str, *permissions: str, password: str | None = None) -> Any:
         user = do_create_user(username=username, password=password, acting_user=None)
@@ -168,8 +168,7 @@ def new_user(db: None) -> Callable[..., Any]:
             role = do_create_role(
                 name=f"role of {username}", permissions=permissions, acting_user=None
             )
-            # Set directly: do_set_role_holders refuses while there is no owner at all.
-            role.users.set([user])
+            do_set_role_holders(role, users=[user], acting_user=None)
         return user
 
     return make

@@ -1,4 +1,4 @@
-"""Commands of the service as a whole: ``api``, ``migrate``, ``openapi``."""
+"""Commands of the service as a whole: ``api``, ``migrate``, ``openapi``, ``seed-demo``."""
 
 from __future__ import annotations
 
@@ -49,6 +49,28 @@ def run_openapi(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def run_seed_demo(arguments: argparse.Namespace) -> int:
+    """Carry a demo seed out and write what was made as JSON."""
+    import json
+
+    from querykeep_api.config.demo_seed import read_seed, seed_demo
+    from querykeep_api.kernel.errors import ApiError
+
+    text = sys.stdin.read() if arguments.file == "-" else Path(arguments.file).read_text("utf-8")
+    try:
+        answer = seed_demo(read_seed(text))
+    except ApiError as error:
+        sys.stderr.write(f"seed-demo: {error.detail}\n")
+        return 1
+    json.dump(answer, sys.stdout, ensure_ascii=False)
+    sys.stdout.write("\n")
+    return 0
+
+
+def _seed_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--file", required=True, help="the seed (JSON); - for standard input")
+
+
 def _migrate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--check", action="store_true", help="only say what is pending")
 
@@ -61,5 +83,6 @@ def _openapi_arguments(parser: argparse.ArgumentParser) -> None:
 COMMANDS = (
     Command("api", "serve the public and the internal API", run_api),
     Command("migrate", "bring both databases up to date", run_migrate, _migrate_arguments),
+    Command("seed-demo", "make what a demo seed names", run_seed_demo, _seed_arguments),
     Command("openapi", "write the OpenAPI 3.1 document", run_openapi, _openapi_arguments),
 )

@@ -17,6 +17,12 @@ from querykeep_api.dbam.live import (
 from querykeep_api.dbam.models import Connection, Grant, LiveSession, Ticket
 from querykeep_api.dbam.opening import SignInRefused, open_session
 from querykeep_api.dbam.probing import CrawlResult, crawl_connection, probe_connection
+from querykeep_api.dbam.seeding import (
+    do_seed_connection,
+    do_seed_grant,
+    do_seed_proxy_token,
+    do_seed_rule,
+)
 from querykeep_api.dbam.signin import Proof, access_connection, make_challenge, prove
 from querykeep_api.dbam.standing import DELETED, End, standing, with_relations
 from querykeep_api.dbam.targets import connection_info, target_of
@@ -44,6 +50,10 @@ __all__ = [
     "do_close_silent_sessions",
     "do_mark_dormant_grants",
     "do_note_expired_grants",
+    "do_seed_connection",
+    "do_seed_grant",
+    "do_seed_proxy_token",
+    "do_seed_rule",
     "do_store_catalog",
     "enabled_connections",
     "make_challenge",

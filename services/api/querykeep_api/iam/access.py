@@ -83,6 +83,14 @@ def access_change_members(principal: Principal, group: Group, changed: Iterable[
         )
 
 
+def is_held_by(holder: User | Group) -> bool:
+    """Return whether the owner role is this group's, or this person's in any way."""
+    if isinstance(holder, Group):
+        return holder.roles.filter(name=OWNER_ROLE).exists()
+    held = Q(users=holder) | Q(groups__memberships__user=holder)
+    return Role.objects.filter(held, name=OWNER_ROLE).exists()
+
+
 def keep_an_owner() -> None:
     """Raise Conflict when no active person would hold the owner role after the present write."""
     owners = User.everything.filter(is_active=True).filter(

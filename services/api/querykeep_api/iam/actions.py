@@ -7,9 +7,10 @@ from typing import Any
 
 from django.db import transaction
 
-from querykeep_api.iam.access import keep_an_owner
+from querykeep_api.iam.access import is_held_by, keep_an_owner
 from querykeep_api.iam.models import Group, Membership, Role, User
 from querykeep_api.iam.passwords import hash_password
+from querykeep_api.iam.permissions_of import OWNER_ROLE
 from querykeep_api.iam.web_sessions import end_sessions
 from querykeep_api.kernel import clock
 from querykeep_api.kernel.errors import Conflict, InvalidInput
@@ -105,7 +106,8 @@ def do_change_user(user: User, changes: Mapping[str, Any], *, acting_user: User 
     user.save()
     user.raise_revision()
     if changed_after.get("is_active") is False:
-        keep_an_owner()
+        if is_held_by(user):
+            keep_an_owner()
         end_sessions(user)
     raise_version("user", user.pk)
     record(
@@ -191,7 +193,8 @@ def _remove_member(membership: Membership, user: User, acting_user: User | None)
     group = membership.group
     membership.delete()
     _membership_changed(group, user)
-    keep_an_owner()
+    if is_held_by(group):
+        keep_an_owner()
     record(
         "group.member_removed",
         actor=acting_user,
@@ -255,8 +258,10 @@ def do_delete_group(group: Group, *, acting_user: User | None) -> None:
     """
     subject = group_subject(group)
     members = sorted(group.members.values_list("username", flat=True))
+    carried_owner = is_held_by(group)
     group.delete()
-    keep_an_owner()
+    if carried_owner:
+        keep_an_owner()
     raise_version("all")
     record(
         "group.deleted",
@@ -360,7 +365,8 @@ def do_set_role_holders(
     after = _holders(role)
     if before == after:
         return
-    keep_an_owner()
+    if role.name == OWNER_ROLE and any(set(before[kind]) - set(after[kind]) for kind in before):
+        keep_an_owner()
     role.raise_revision()
     names = {*before["users"], *after["users"]}
     for user in User.everything.filter(username__in=names):

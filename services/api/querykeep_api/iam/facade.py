@@ -16,6 +16,7 @@ from querykeep_api.iam.agents import (
 )
 from querykeep_api.iam.models import Agent, Group, User, WebSession
 from querykeep_api.iam.permissions_of import permissions_of
+from querykeep_api.iam.seeding import do_seed_api_token, do_seed_user, group_named
 from querykeep_api.iam.web_sessions import ends_at, is_live
 from querykeep_api.iam.web_sessions import resolve as resolve_web_session
 
@@ -30,8 +31,11 @@ __all__ = [
     "do_redeem_login",
     "do_refresh",
     "do_revoke_by_token",
+    "do_seed_api_token",
+    "do_seed_user",
     "do_start_login",
     "ends_at",
+    "group_named",
     "groups_of",
     "is_live",
     "is_owner",

@@ -99,3 +99,10 @@ class PolicyChange(models.Model):
     kind = models.CharField(max_length=16)
     subject_id = models.CharField(max_length=64, blank=True)
     at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+
+class SeedMark(models.Model):
+    """What the demo seed made once, so that it does not bring back what a person deleted."""
+
+    key = models.CharField(primary_key=True, max_length=300)
+    at = models.DateTimeField(auto_now_add=True)
