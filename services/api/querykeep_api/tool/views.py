@@ -6,11 +6,13 @@ import dataclasses
 from pathlib import Path
 
 from django.conf import settings
+from django.db import DatabaseError, connections
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from querykeep_api.config.migrate import pending_migrations
 from querykeep_api.tool.access import (
     COOKIE,
     has_csrf,
@@ -154,7 +156,12 @@ def _page(request: HttpRequest, *, is_wrong: bool = False, status: int = 200) ->
 
 
 def _pending() -> list[str] | None:
-    return _pending_in(look(alive_only=False))
+    try:
+        return pending_migrations()
+    except DatabaseError:
+        return None
+    finally:
+        connections.close_all()
 
 
 def _pending_in(parts: list[Part]) -> list[str] | None:
