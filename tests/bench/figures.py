@@ -1,0 +1,246 @@
+"""The figures: each measures its roads in turn, round by round, and reports medians and ratios.
+
+A round visits every road before the next round starts, so that what the machine does meanwhile
+hits all of them alike. Ratios are what to quote; absolute values belong to the machine.
+"""
+
+import re
+import shutil
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pymysql
+from tests.bench.roads import Road, direct, haproxy, pgbouncer, querykeep, run
+from tests.fix_system import System
+
+PGBENCH_SCALE = 5
+# 2,000 customers beside 500 orders: a million rows of real columns, four of them masked.
+MILLION_ROWS = (
+    "SELECT c.id, c.name, c.email, c.phone, c.rrn, c.card_number "
+    "FROM customers c JOIN orders o ON o.id <= 500"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured value on one road. `value` is the median of `rounds`."""
+
+    figure: str
+    road: str
+    unit: str
+    rounds: tuple[float, ...]
+    detail: dict[str, object]
+
+    @property
+    def value(self) -> float:
+        """The median."""
+        return statistics.median(self.rounds)
+
+    def as_line(self, others: Sequence["Figure"]) -> dict[str, object]:
+        """Return the JSON line, with the ratio to every other road of the same figure."""
+        ratios = {
+            f"ratio_to_{other.road}": round(self.value / other.value, 4)
+            for other in others
+            if other.road != self.road and other.value
+        }
+        return {
+            "figure": self.figure,
+            **self.detail,
+            "road": self.road,
+            "value": round(self.value, 4),
+            "unit": self.unit,
+            "rounds": [round(value, 4) for value in self.rounds],
+            **ratios,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long to measure."""
+
+    seconds: int
+    rounds: int
+
+
+def measure(
+    figure: str,
+    unit: str,
+    roads: Sequence[Road],
+    measure_once: Callable[[Road], float],
+    plan: Plan,
+    **detail: object,
+) -> list[Figure]:
+    """Measure each road in each round."""
+    values: dict[str, list[float]] = {road.name: [] for road in roads}
+    for _round in range(plan.rounds):
+        for road in roads:
+            values[road.name].append(measure_once(road))
+    return [Figure(figure, name, unit, tuple(rounds), detail) for name, rounds in values.items()]
+
+
+def pgbench_select(system: System, plan: Plan) -> Iterator[list[Figure]]:
+    """`pgbench -S` with 1 and 8 clients, simple and prepared protocol."""
+    program = _pgbench()
+    _prepare_pgbench(system, program)
+    with ExitStack() as stack:
+        roads = [
+            direct(system.postgresql),
+            stack.enter_context(pgbouncer(system.postgresql)),
+            querykeep(system.postgresql, "developer"),
+        ]
+        for protocol in ("simple", "prepared"):
+            for clients in (1, 8):
+
+                def once(road: Road, protocol: str = protocol, clients: int = clients) -> float:
+                    command = [program, "-n", "-S", "-M", protocol, "-c", str(clients), "-j", "1"]
+                    command += ["-T", str(plan.seconds), road.database]
+                    output = run(command, road.libpq_environment())
+                    return _found(r"tps = ([\d.]+)", output)
+
+                yield measure(
+                    "pgbench_select", "tps", roads, once, plan, clients=clients, protocol=protocol
+                )
+
+
+def postgresql_connect(system: System, plan: Plan) -> Iterator[list[Figure]]:
+    """Sign-in, one statement, goodbye: sessions per second."""
+    program = _pgbench()
+    _prepare_pgbench(system, program)
+    with pgbouncer(system.postgresql) as relay:
+        roads = [direct(system.postgresql), relay, querykeep(system.postgresql, "developer")]
+
+        def once(road: Road) -> float:
+            command = [program, "-n", "-S", "-C", "-c", "4", "-j", "2", "-T", str(plan.seconds)]
+            return _found(
+                r"tps = ([\d.]+)", run([*command, road.database], road.libpq_environment())
+            )
+
+        yield measure("postgresql_connect", "sessions/s", roads, once, plan, clients=4)
+
+
+def postgresql_million_rows(system: System, plan: Plan) -> Iterator[list[Figure]]:
+    """A read of a million rows, unmasked (dba) and masked (analyst)."""
+    with pgbouncer(system.postgresql) as relay:
+        for account, masked in (("dba", False), ("analyst", True)):
+            roads = [direct(system.postgresql), relay, querykeep(system.postgresql, account)]
+            yield measure("postgresql_million_rows", "s", roads, _read, plan, masked=masked)
+
+
+def _read(road: Road) -> float:
+    started = time.monotonic()
+    command = ["psql", "-X", "-q", "-A", "-t", "-o", "/dev/null", "-c", MILLION_ROWS]
+    run(command, road.libpq_environment())
+    return time.monotonic() - started
+
+
+def mariadb_point_query(system: System, plan: Plan) -> Iterator[list[Figure]]:
+    """One row by its key through a driver, one session: statements per second."""
+    with haproxy(system.mariadb) as relay:
+        roads = [direct(system.mariadb), relay, querykeep(system.mariadb, "developer")]
+
+        def once(road: Road) -> float:
+            with _mariadb(road) as connection, connection.cursor() as cursor:
+                count, started = 0, time.monotonic()
+                while time.monotonic() - started < plan.seconds:
+                    cursor.execute("SELECT name, price FROM products WHERE id = %s", (count % 300,))
+                    cursor.fetchall()
+                    count += 1
+                return count / (time.monotonic() - started)
+
+        yield measure("mariadb_point_query", "statements/s", roads, once, plan, clients=1)
+
+
+def mariadb_connect(system: System, plan: Plan) -> Iterator[list[Figure]]:
+    """Sign-in, one statement, goodbye: sessions per second."""
+    with haproxy(system.mariadb) as relay:
+        roads = [direct(system.mariadb), relay, querykeep(system.mariadb, "developer")]
+
+        def once(road: Road) -> float:
+            count, started = 0, time.monotonic()
+            while time.monotonic() - started < plan.seconds:
+                with _mariadb(road) as connection, connection.cursor() as cursor:
+                    cursor.execute("SELECT 1")
+                count += 1
+            return count / (time.monotonic() - started)
+
+        yield measure("mariadb_connect", "sessions/s", roads, once, plan, clients=1)
+
+
+FIGURES: dict[str, Callable[[System, Plan], Iterator[list[Figure]]]] = {
+    "pgbench_select": pgbench_select,
+    "postgresql_connect": postgresql_connect,
+    "postgresql_million_rows": postgresql_million_rows,
+    "mariadb_point_query": mariadb_point_query,
+    "mariadb_connect": mariadb_connect,
+}
+
+
+def _pgbench() -> str:
+    found = shutil.which("pgbench")
+    if found:
+        return found
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/pgbench"))
+    if not installed:
+        raise FileNotFoundError("pgbench is not installed: `make bench` installs it")
+    return str(installed[-1])
+
+
+def _prepare_pgbench(system: System, program: str) -> None:
+    """Make pgbench's tables, which the connection's stored account may read."""
+    road = direct(system.postgresql)
+    with psycopg.connect(
+        host=road.host,
+        port=road.port,
+        user=road.user,
+        password=road.password,
+        dbname=road.database,
+        autocommit=True,
+    ) as connection:
+        row = connection.execute("SELECT to_regclass('pgbench_history')").fetchone()
+        if row is None or row[0] is None:
+            run([program, "-i", "-q", "-s", str(PGBENCH_SCALE)], road.libpq_environment())
+        for table in ("accounts", "branches", "tellers", "history"):
+            connection.execute(f"GRANT SELECT ON pgbench_{table} TO shop_app".encode())
+    _wait_until_known(querykeep(system.postgresql, "developer"))
+
+
+def _wait_until_known(road: Road) -> None:
+    """Wait until the governed road has seen the new tables in the catalog."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with psycopg.connect(
+                host=road.host,
+                port=road.port,
+                user=road.user,
+                password=road.password,
+                dbname=road.database,
+            ) as connection:
+                connection.execute("SELECT abalance FROM pgbench_accounts WHERE aid = 1")
+            return
+        except psycopg.Error:
+            if time.monotonic() > deadline:
+                raise
+
+
+def _mariadb(road: Road) -> "pymysql.Connection[pymysql.cursors.Cursor]":
+    return pymysql.connect(
+        host=road.host,
+        port=road.port,
+        user=road.user,
+        password=road.password,
+        database=road.database,
+        charset="utf8mb4",
+    )
+
+
+def _found(pattern: str, text: str) -> float:
+    match = re.search(pattern, text)
+    if match is None:
+        raise ValueError(f"no {pattern} in {text[-500:]!r}")
+    return float(match[1])
