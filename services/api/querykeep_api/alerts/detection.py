@@ -11,8 +11,8 @@ from django.db.models import Count, Max
 from querykeep_api.auditlog.facade import ApiEvent, Event, append
 
 KIND = "alert.sign_in_burst"
-REFUSED = ("sign_in.refused", "sign_in.failed")
-"""Refusals at listeners, and failed sign-ins to the web UI and API."""
+REFUSED = ("sign_in.refused",)
+"""Refusals at listeners, and of the web UI and API."""
 WINDOW = timedelta(minutes=5)
 THRESHOLD = 10
 """So many refusals in the window are no typing error; a lockout starts earlier, for one name."""
