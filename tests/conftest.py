@@ -7,4 +7,6 @@ pytest_plugins = [
     "tests.relay.fix_internal_api",
     "tests.relay.fix_relay",
     "tests.proxy.fix_proxy",
+    "tests.proxy.fix_shop_proxy",
+    "tests.engines.postgresql.fix_cases",
 ]

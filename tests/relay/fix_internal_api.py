@@ -14,6 +14,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from querykeep_engines.kit.scram import (
+    ScramError,
+    make_verifiers,
+    server_first,
+    verify_client_final,
+)
 from querykeep_guard.contracts.audit import SpoolRecord
 from querykeep_guard.contracts.codec import from_json, to_json
 from querykeep_guard.contracts.policy import (
@@ -28,6 +34,7 @@ from querykeep_guard.contracts.session import (
     SessionGrant,
     Target,
 )
+from querykeep_relay.signin import is_caching_proof, is_native_proof
 
 KEY = "k" * 32
 
@@ -71,6 +78,7 @@ class FakeApi:
         self.tickets: dict[str, Route] = {}
         self.verifiers: object = None
         self.accept_records = True
+        self.challenges: dict[str, tuple] = {}
         self.down = False
         self.calls: list[str] = []
         self.before: Callable[[str], None] = lambda path: None
@@ -108,6 +116,12 @@ class FakeApi:
     def answer(self, method: str, path: str, body) -> tuple[int, object]:
         if path == "connections":
             return 200, {"version": self.version, "connections": to_json(self.connections)}
+        if path == "signin/challenge":
+            return self._challenge(body)
+        if path == "signin/prove" and body["mechanism"].startswith("SCRAM"):
+            return self._prove_scram(body)
+        if path == "signin/prove" and body["mechanism"] != "native_password":
+            return self._prove_hash(body)
         if path == "signin/prove":
             data = base64.b64decode(body["data"]).decode("utf-8", "replace")
             if self.passwords.get(body["username"]) != data:
@@ -171,6 +185,44 @@ class FakeApi:
         if path == "agent-connections":
             return 200, {"connections": [{"id": "c1", "name": "shop"}]}
         return 404, {"title": f"no such call: {path}"}
+
+    def _challenge(self, body) -> tuple[int, object]:
+        verifiers = make_verifiers(self.passwords.get(body["username"], "?"), b"salt" * 4)
+        first = base64.b64decode(body["data"])
+        nonce = base64.b64encode(uuid.uuid4().bytes + b"xx")
+        answer = server_first(first, nonce, verifiers.scram_salt, verifiers.scram_iterations)
+        challenge_id = uuid.uuid4().hex
+        self.challenges[challenge_id] = (verifiers, body, first, answer)
+        data = base64.b64encode(answer).decode()
+        return 200, {"challenge_id": challenge_id, "data": data}
+
+    def _prove_scram(self, body) -> tuple[int, object]:
+        verifiers, asked, first, answer = self.challenges.pop(body["challenge_id"])
+        try:
+            final = verify_client_final(
+                base64.b64decode(body["data"]),
+                client_first_bare=first,
+                server_first_message=answer,
+                gs2_header=base64.b64decode(asked["gs2_header"]),
+                channel_binding=base64.b64decode(asked["channel_binding"]),
+                stored_key=verifiers.scram_stored_key,
+                server_key=verifiers.scram_server_key,
+            )
+        except ScramError:
+            return _refused("bad_credentials", "the user name or password is wrong")
+        data = base64.b64encode(final).decode()
+        return 200, {"grant": to_json(self.grant(body["route"])), "data": data}
+
+    def _prove_hash(self, body) -> tuple[int, object]:
+        verifiers = make_verifiers(self.passwords.get(body["username"], "?"), b"salt" * 4)
+        data, nonce = base64.b64decode(body["data"]), base64.b64decode(body["nonce"])
+        if body["mechanism"].startswith("caching"):
+            right = is_caching_proof(data, nonce, verifiers.caching_stage2)
+        else:
+            right = is_native_proof(data, nonce, verifiers.native_stage2)
+        if not right:
+            return _refused("bad_credentials", "the user name or password is wrong")
+        return 200, {"grant": to_json(self.grant(body["route"])), "data": ""}
 
 
 def _refused(code: str, message: str) -> tuple[int, object]:

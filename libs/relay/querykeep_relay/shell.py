@@ -370,7 +370,9 @@ class GovernedSession:
             await self._target.below_high_water()
             await self._resumed.wait()
             try:
-                data = await self._client_transport.receive()
+                data = await self._client_transport.receive(
+                    stop_at_hello=self._side.tls is not None and self._grant is None
+                )
             except TransportError:
                 data = b""
             self._limits.active()

@@ -72,8 +72,14 @@ class Transport:
         """Give back bytes that the next ``receive`` is to return first."""
         self._leftover = data + self._leftover
 
-    async def receive(self, limit_bytes: int = READ_BYTES) -> bytes:
+    async def receive(self, limit_bytes: int = READ_BYTES, *, stop_at_hello: bool = False) -> bytes:
         """Return 1..limit bytes, or ``b""`` at the end of the stream.
+
+        Args:
+            limit_bytes: Most bytes to return.
+            stop_at_hello: Leave what looks like a TLS ClientHello behind other bytes in the
+                kernel: where a protocol's request for TLS gets no answer, the handshake comes
+                right behind it. A wrong guess only splits a read in two.
 
         Raises:
             TransportError: Reset, timeout of keepalive, or broken TLS.
@@ -84,7 +90,11 @@ class Transport:
         waited = False
         while True:
             try:
-                data = self._socket.recv(limit_bytes)
+                if stop_at_hello and self._tls is None:
+                    seen = self._socket.recv(limit_bytes, socket.MSG_PEEK)
+                    data = self._socket.recv(_before_hello(seen)) if seen else b""
+                else:
+                    data = self._socket.recv(limit_bytes)
             except (BlockingIOError, ssl.SSLWantReadError):
                 waited = True
                 await self._wait(trio.lowlevel.wait_readable)
@@ -248,6 +258,21 @@ class Transport:
         self._closed = True
         trio.lowlevel.notify_closing(self._socket)
         self._socket.close()
+
+
+def _before_hello(data: bytes) -> int:
+    """Return how many bytes stand before a TLS ClientHello (all of them where there is none).
+
+    A handshake record begins 16 03 0x, two length bytes, 01; it may be cut off at the end.
+    """
+    at = data.find(b"\x16", 1)
+    while at > 0:
+        head = data[at : at + 6]
+        versions = head[1:2] in (b"", b"\x03") and head[2:3] in (b"", b"\x01", b"\x02", b"\x03")
+        if versions and head[5:6] in (b"", b"\x01"):
+            return at
+        at = data.find(b"\x16", at + 1)
+    return len(data)
 
 
 def _tune(sock: socket.socket) -> None:
