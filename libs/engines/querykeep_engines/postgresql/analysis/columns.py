@@ -18,9 +18,10 @@ from querykeep_engines.postgresql.analysis.model import (
     Scope,
     Value,
     merge,
+    without_origin,
 )
 from querykeep_engines.postgresql.analysis.names import system_column
-from querykeep_guard.sql.facts import ExpressionClass
+from querykeep_guard.sql.facts import ColumnOrigin, ExpressionClass
 
 
 def reference_names(reference: Any) -> tuple[list[str], bool]:
@@ -75,7 +76,9 @@ def whole_row(item: Item, clause: Clause, f: Findings, location: int) -> Value:
     f.use(sources, clause, location)
     if item.fields is None:
         f.problem("unsupported", f'the columns of "{item.alias}" are not known', location=location)
-    row = Value(sources, ExpressionClass.OTHER, fields=item.fields)
+    # PostgreSQL reports a whole row as attribute 0 of its table.
+    origin = ColumnOrigin(item.relation.oid, 0) if item.relation is not None else None
+    row = Value(sources, ExpressionClass.OTHER, origin, fields=item.fields)
     f.use_function(row, f"whole row of {item.alias}", location)
     return row
 
@@ -166,7 +169,7 @@ def _qualified(names: list[str], scope: Scope, clause: Clause, f: Findings, loca
     row = whole_row(item, clause, f, location)
     f.use_function(row, f"function {name}()", location)
     _unknown(".".join(names), f, location)
-    return row
+    return without_origin(row)
 
 
 def _system(item: Item, name: str, f: Findings, location: int) -> Value:

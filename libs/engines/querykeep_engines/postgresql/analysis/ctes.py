@@ -14,6 +14,7 @@ from querykeep_engines.postgresql.analysis.model import (
     Value,
     merge,
     renamed,
+    without_origin,
 )
 from querykeep_engines.postgresql.analysis.parsing import TooComplexError, pb
 from querykeep_guard.sql.facts import ColumnRole, ExpressionClass
@@ -135,19 +136,7 @@ def _same(left: tuple[Field, ...], right: tuple[Field, ...]) -> bool:
 
 
 def _no_origins(fields: tuple[Field, ...]) -> tuple[Field, ...]:
-    return tuple(
-        Field(
-            field.name,
-            Value(
-                field.value.sources,
-                field.value.expression,
-                None,
-                field.value.type_oid,
-                field.value.type_name,
-            ),
-        )
-        for field in fields
-    )
+    return tuple(Field(field.name, without_origin(field.value)) for field in fields)
 
 
 def _search_and_cycle(node: Any, fields: tuple[Field, ...], f: Findings) -> list[Field]:

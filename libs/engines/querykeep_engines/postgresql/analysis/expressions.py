@@ -20,6 +20,7 @@ from querykeep_engines.postgresql.analysis.model import (
     Scope,
     Value,
     merge,
+    without_origin,
 )
 from querykeep_engines.postgresql.analysis.parsing import pb
 from querykeep_guard.sql.facts import ColumnRole, ExpressionClass
@@ -250,7 +251,7 @@ def _steps(value: Value, steps: list[Any], scope: Scope, clause: Clause, f: Find
             name = step.string.sval
             found = [entry.value for entry in value.fields if entry.name == name]
             if len(found) == 1:
-                value = found[0]
+                value = without_origin(found[0])
                 continue
         if kind == "a_indices":
             bounds = [
@@ -292,10 +293,7 @@ def _sub_link(node: Any, scope: Scope, clause: Clause, f: Findings) -> Value:
         note(value, clause, f, node.location)
     if kind == pb.EXPR_SUBLINK:
         if len(values) == 1:
-            only = values[0]
-            return Value(
-                only.sources, only.expression, None, only.type_oid, only.type_name, only.fields
-            )
+            return without_origin(values[0])
         return f.opaque(values, "row subquery", node.location)
     if kind == pb.ARRAY_SUBLINK:
         return f.opaque(values, "ARRAY subquery", node.location)

@@ -27,6 +27,9 @@ def judge(
     """
     if relation is None:
         return
+    if written is not None:
+        made = {column.name for column in relation.columns if column.generated}
+        written = written | made
     for base in _bases(relation, f):
         if event != "delete":
             _indexes(base, written, f)

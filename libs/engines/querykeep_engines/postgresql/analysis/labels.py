@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from querykeep_engines.postgresql.analysis.parsing import pb
+
 _UNNAMED = "?column?"
 _FIXED = {
     "coalesce_expr": "coalesce",
@@ -39,7 +41,7 @@ _SESSION_VALUES = {
     15: "current_schema",
 }
 _XML = {1: "xmlconcat", 2: "xmlelement", 3: "xmlforest", 4: "xmlparse", 5: "xmlpi", 6: "xmlroot"}
-_SUBLINKS = {1: "exists", 7: "array"}
+_SUBLINKS = {pb.EXISTS_SUBLINK: "exists", pb.ARRAY_SUBLINK: "array"}
 
 
 def label(node: Any) -> str:
@@ -72,9 +74,9 @@ def _figure(node: Any) -> tuple[str, int]:
         name, strength = _figure(inner.defresult)
         return (name, strength) if strength > 1 else ("case", 1)
     if kind == "a_expr":
-        return ("nullif", 2) if inner.kind == 5 else ("", 0)
+        return ("nullif", 2) if inner.kind == pb.AEXPR_NULLIF else ("", 0)
     if kind == "min_max_expr":
-        return ("greatest" if inner.op == 1 else "least"), 2
+        return ("greatest" if inner.op == pb.IS_GREATEST else "least"), 2
     if kind == "sub_link":
         return _sub_link(inner)
     if kind == "sqlvalue_function":
@@ -87,7 +89,7 @@ def _figure(node: Any) -> tuple[str, int]:
 
 
 def _sub_link(node: Any) -> tuple[str, int]:
-    if node.sub_link_type == 5 and node.subselect.select_stmt.target_list:
+    if node.sub_link_type == pb.EXPR_SUBLINK and node.subselect.select_stmt.target_list:
         target = node.subselect.select_stmt.target_list[0].res_target
         return (target.name, 2) if target.name else _figure(target.val)
     name = _SUBLINKS.get(node.sub_link_type, "")

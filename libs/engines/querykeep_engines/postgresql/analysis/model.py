@@ -53,6 +53,11 @@ class Value:
         return self.type_oid in TEXT_TYPES
 
 
+def without_origin(value: Value) -> Value:
+    """Return the value as an expression gives it, which no table column is the origin of."""
+    return replace(value, origin=None) if value.origin is not None else value
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """A named column of a query, table or row."""

@@ -16,6 +16,7 @@ from querykeep_engines.postgresql.analysis.model import (
     Findings,
     Scope,
     Value,
+    without_origin,
 )
 from querykeep_engines.postgresql.analysis.parsing import TooComplexError, pb
 from querykeep_guard.sql.facts import ColumnRole, Effect, ExpressionClass
@@ -130,7 +131,7 @@ def _values(stmt: Any, outer: Scope, f: Findings) -> tuple[Field, ...] | None:
         else:
             columns = [types.unify(a, b) for a, b in zip(columns, values, strict=True)]
     fields = tuple(
-        Field(f"column{index}", _without_origin(value)) for index, value in enumerate(columns, 1)
+        Field(f"column{index}", without_origin(value)) for index, value in enumerate(columns, 1)
     )
     for item in stmt.sort_clause:
         sort_item(item.sort_by, scope, fields, f)
@@ -186,10 +187,6 @@ def merge_fields(left: tuple[Field, ...], right: tuple[Field, ...]) -> tuple[Fie
     return tuple(
         Field(a.name, types.unify(a.value, b.value)) for a, b in zip(left, right, strict=True)
     )
-
-
-def _without_origin(value: Value) -> Value:
-    return Value(value.sources, value.expression, None, value.type_oid, value.type_name)
 
 
 def _ordinal(node: Any) -> int | None:

@@ -186,7 +186,8 @@ def _execute(stmt: Any, f: Findings) -> tuple[Kind, Fields]:
         return Kind.EXECUTE, None
     kind, fields = found
     f.kinds.add(kind)
-    return Kind.EXECUTE, fields
+    # A write without RETURNING has no result; a SELECT of no columns has one all the same.
+    return Kind.EXECUTE, fields if fields or kind is Kind.SELECT else None
 
 
 def _earlier(name: str, f: Findings) -> tuple[Kind, Fields] | None:
@@ -308,12 +309,14 @@ def _notify(stmt: Any, f: Findings) -> tuple[Kind, Fields]:
 
 
 def _lock(stmt: Any, f: Findings) -> tuple[Kind, Fields]:
-    f.effects.add(Effect.LOCK)
+    only_reads = stmt.mode == _ACCESS_SHARE
+    if not only_reads:
+        f.effects.add(Effect.LOCK)
     for node in stmt.relations:
         item = relations.item(node.range_var, f)
-        if stmt.mode != _ACCESS_SHARE and item.relation is not None:
+        if not only_reads and item.relation is not None:
             f.writes[RelationName(item.relation.schema, item.relation.name)] = None
-    return (Kind.SELECT, ()) if stmt.mode == _ACCESS_SHARE else (Kind.LOCK, ())
+    return (Kind.SELECT, None) if only_reads else (Kind.LOCK, ())
 
 
 # lockdefs.h: AccessShareLock, what every SELECT takes.
