@@ -10,3 +10,7 @@ class KernelConfig(AppConfig):
 
     name = "querykeep_api.kernel"
     label = "kernel"
+
+    def ready(self) -> None:
+        """Make the OpenAPI document's security schemes known."""
+        import querykeep_api.kernel.rest.security_schemes  # noqa: F401 - registers on import

@@ -27,6 +27,7 @@ PERMISSIONS: dict[str, str] = {
     "explain.use": "Ask what the policy would say",
 }
 
+PERMISSION_NAMES = sorted(PERMISSIONS)
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 OWN = ""  # what everyone signed in may do; the view's queryset holds him to his own
 

@@ -92,7 +92,11 @@ class ConnectionView(ResourceView):
         """Delete a connection."""
         do_delete_connection(record, acting_user=self.principal.user)
 
-    @extend_schema(request=TargetSerializer, responses=ProbeReportSerializer)
+    @extend_schema(
+        request=TargetSerializer,
+        responses=ProbeReportSerializer,
+        operation_id="connections_test_unsaved",
+    )
     @action(detail=False, methods=["post"], url_path="test")
     def test_unsaved(self, request: Request) -> Response:
         """Test a target before it is saved; nothing is stored."""
@@ -165,7 +169,7 @@ class ConnectionView(ResourceView):
             }
         )
 
-    @extend_schema(responses=OpenApiTypes.OBJECT)
+    @extend_schema(responses=OpenApiTypes.OBJECT, operation_id="connections_catalog_relation")
     @action(
         detail=True,
         methods=["get"],
