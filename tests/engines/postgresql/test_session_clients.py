@@ -572,4 +572,5 @@ def test_target_down_is_told(target: Target) -> None:
         pytest.raises(psycopg.OperationalError, match="cannot be reached"),
     ):
         connect(server)
+    server.wait_for(lambda: bool(server.closings()))
     assert server.closings()[0].reason.value == "target_unreachable"

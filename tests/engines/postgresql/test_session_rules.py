@@ -324,6 +324,78 @@ def test_error_of_a_masked_statement_is_cut_down() -> None:
     assert all("a@b" not in event.error for event in completed(wired))
 
 
+def test_a_portal_takes_the_name_of_a_dead_cursor_over() -> None:
+    """The cursor's text must not speak for the portal that has its name now."""
+    results = {
+        **RESULTS,
+        "declare c cursor for select 1": (Result(tag="DECLARE CURSOR"),),
+        "fetch c": (Result(tag="FETCH 0"),),
+    }
+    seen: dict[str, SessionContext] = {}
+
+    def decide(text: str, context: SessionContext) -> tuple[Decision, ...]:
+        seen[text] = context
+        return plain(text, context)
+
+    wired = live(decide, server=FakeServer(results))
+    wired.send(encode.query("begin"))
+    wired.send(encode.query("declare c cursor for select 1"))
+    wired.send(encode.query("fetch c"))
+    assert dict(seen["fetch c"].prepared) == {"c": "declare c cursor for select 1"}
+    wired.send(encode.query("rollback"))
+    wired.send(encode.query("begin"))
+    wired.send(encode.parse("s", "secret") + encode.bind("c", "s") + encode.SYNC)
+    wired.send(encode.query("fetch c"))
+    assert dict(seen["fetch c"].prepared) == {"s": "secret"}
+
+
+def test_settings_undone_by_an_error_make_prepared_statements_be_judged_again() -> None:
+    asked: list[str] = []
+
+    def decide(text: str, context: SessionContext) -> tuple[Decision, ...]:
+        asked.append(text)
+        return plain(text, context)
+
+    wired = live(decide)
+    wired.send(encode.query("begin"))
+    wired.send(encode.query("set search_path to x"))
+    wired.send(encode.parse("s", "select 1") + encode.SYNC)
+    wired.send(encode.query("rollback"))
+    wired.server.search_path = "other"
+    wired.send(encode.bind("", "s") + encode.execute("") + encode.SYNC)
+    assert asked.count("select 1") == 2
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        encode.frame(Frontend.QUERY, b"select '\xff'\0"),
+        encode.frame(Frontend.PARSE, b"\0select '\xff'\0\0\0") + encode.SYNC,
+    ],
+)
+def test_text_that_is_not_utf8_is_an_error_of_the_statement(data: bytes) -> None:
+    wired = live()
+    messages = wired.send(data)
+    assert errors_of(messages)[0][0] == "22021"
+    assert messages[-1] == ReadyForQuery("I")
+    assert started(wired)[-1].error_code == "22021"
+    assert errors_of(wired.send(encode.query("select 1"))) == []
+
+
+def test_prepared_statements_are_bounded() -> None:
+    wired = live()
+    text = "select 1" + " " * 3_000_000
+    wired.server.results = {text: RESULTS["select 1"]}
+    codes = []
+    for number in range(50):
+        messages = wired.send(encode.parse(f"s{number}", text) + encode.SYNC)
+        codes += [code for code, _ in errors_of(messages)]
+    assert set(codes) == {"54000"}
+    assert len(codes) == 50 - 128 * 1024 * 1024 // len(text)
+    wired.send(encode.close("S", "s0") + encode.SYNC)
+    assert errors_of(wired.send(encode.parse("again", text) + encode.SYNC)) == []
+
+
 def test_function_call_is_refused_and_recorded() -> None:
     wired = live()
     messages = wired.send(encode.frame(Frontend.FUNCTION_CALL, b"\0\0\0\7" + b"\0" * 6))

@@ -27,6 +27,7 @@ from querykeep_engines.postgresql.wire.backend import (
     read_fields,
     read_parameter_status,
     read_status,
+    read_tag,
 )
 from querykeep_engines.postgresql.wire.codes import Backend
 from querykeep_engines.postgresql.wire.decode import Frame, Run
@@ -129,9 +130,9 @@ class Answers:
         line = self._line
         head = line.answered()
         line.book.confirm(head.changes)
-        if head.due is Due.CLOSE:
-            for change in head.changes:
-                line.state.closed(change.kind, change.name)
+        for change in head.changes:
+            # Closed, or made anew: either way no SQL statement or cursor has this name now.
+            line.state.closed(change.kind, change.name)
         self._to_client(frame.raw, head)
         if head.injected and head.due is Due.CLOSE and not line.pending:
             self._read_done()
@@ -171,6 +172,11 @@ class Answers:
             if head.due is Due.EXECUTE and head.segment == line.segment:
                 line.phase = Phase.SKIPPING
         else:
+            if head.portal is not None:
+                head.portal.rows += run.rows
+            if frame.kind == Backend.COMMAND_COMPLETE:
+                changed = read_tag(frame.payload).rpartition(" ")[2]
+                run.rows = max(run.rows, int(changed) if changed.isdigit() else 0)
             line.complete(run, Outcome.OK)
             self._to_client(frame.raw, head)
         head.runs.popleft()
@@ -247,8 +253,9 @@ class Answers:
             return
         data, count = item.data, item.count
         limit = self._max_rows()
-        if limit is not None and run.rows + count > limit:
-            count = limit - run.rows
+        before = run.rows + (head.portal.rows if head.portal is not None else 0)
+        if limit is not None and before + count > limit:
+            count = max(0, limit - before)
             data = first_rows(data, count)
             run.void = run.dropped = True
             run.override = PgError(
@@ -339,13 +346,13 @@ class Answers:
     def _query_failed(self, frame: Frame, head: Pending) -> None:
         line = self._line
         run = head.runs.popleft() if head.runs else None
-        self._to_client(self._error_bytes(frame, head, run), head)
         if line.phase is Phase.COPY_IN:
             line.phase = Phase.READY
         if run is not None:
             self._fail_run(frame, head, run)
         while head.runs:
             line.complete(head.runs.popleft(), Outcome.ERROR, NOT_RUN)
+        self._to_client(self._error_bytes(frame, head, run), head)
 
     def _series_failed(self, frame: Frame, head: Pending) -> None:
         """The target skips to Sync; so does the client's side, and what was on its way is over."""
@@ -355,10 +362,10 @@ class Answers:
             self._read_failed(head)
         run = head.runs.popleft() if head.runs else None
         data = self._error_bytes(frame, head, run)
-        if not line.swallow and (not is_read or head.segment == line.segment):
-            line.pipe.to_client(data)
         if run is not None:
             self._fail_run(frame, head, run)
+        if not line.swallow and (not is_read or head.segment == line.segment):
+            line.pipe.to_client(data)
         while line.pending and line.pending[0].due is not Due.SYNC:
             if line.pending[0].due is Due.QUERY:
                 break

@@ -22,7 +22,7 @@ from querykeep_guard.policy.decision import Decision
 from querykeep_guard.sql.facts import SessionContext
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Judged:
     """A decision with what it was made under. ``at`` is monotonic seconds."""
 
@@ -33,7 +33,7 @@ class Judged:
     at: float
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Statement:
     """A prepared statement of the extended protocol. ``judged`` None: an empty text."""
 
@@ -43,7 +43,7 @@ class Statement:
     judged: Judged | None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Portal:
     """A portal. ``fields`` is what the server said of its columns (None: nothing yet, and then
     ``describe_sent`` tells whether the question is on its way)."""
@@ -54,9 +54,10 @@ class Portal:
     parameters: int
     fields: tuple[Field, ...] | None = None
     describe_sent: bool = False
+    rows: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class RunningStatement(RecordedStatement):
     """One audited statement between being sent on and its end.
 
@@ -87,7 +88,7 @@ class Due(enum.Enum):
     QUERY = "query"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Change:
     """A name that a message makes (``value``) or drops (None). ``kind`` is ``S`` or ``P``."""
 
@@ -97,7 +98,7 @@ class Change:
     value: Statement | Portal | None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Pending:
     """A message that the target has not answered yet."""
 
@@ -114,6 +115,15 @@ class Pending:
     empty: bool = False
 
 
+_STATEMENTS = 20_000
+_STATEMENT_CHARS = 128 * 1024 * 1024
+"""What a client may make a session remember; a single statement has its own limit."""
+
+
+def _size(value: Statement | Portal | None) -> int:
+    return len(value.text) if isinstance(value, Statement) else 0
+
+
 class _Uncertain(enum.Enum):
     UNCERTAIN = "uncertain"
 
@@ -128,12 +138,26 @@ class NameBook:
         self.statements: dict[str, Statement] = {}
         self.portals: dict[str, Portal] = {}
         self._open: list[Change] = []
+        self._chars = 0
+
+    def has_room(self, text: str) -> bool:
+        """Return whether one more prepared statement may be remembered."""
+        count = len(self.statements) + len(self._open)
+        return count < _STATEMENTS and self._chars + len(text) <= _STATEMENT_CHARS
+
+    def drop(self, kind: str, name: str) -> None:
+        """SQL dropped or took a name over; ``*`` is every one."""
+        names: dict[str, Statement] | dict[str, Portal]
+        names = self.statements if kind == "S" else self.portals
+        for gone in tuple(names) if name == "*" else (name,):
+            self._chars -= _size(names.pop(gone, None))
 
     def change(
         self, segment: int, kind: str, name: str, value: Statement | Portal | None
     ) -> Change:
         """Note a change that was sent."""
         noted = Change(segment, kind, name, value)
+        self._chars += _size(value)
         self._open.append(noted)
         return noted
 
@@ -142,18 +166,17 @@ class NameBook:
         for change in changes:
             if change in self._open:
                 self._open.remove(change)
+            self.drop(change.kind, change.name)
             if isinstance(change.value, Statement):
                 self.statements[change.name] = change.value
             elif isinstance(change.value, Portal):
                 self.portals[change.name] = change.value
-            elif change.kind == "S":
-                self.statements.pop(change.name, None)
-            else:
-                self.portals.pop(change.name, None)
 
     def discard(self, segment: int) -> None:
         """The server answered everything of this series: what it did not confirm did not happen."""
         if self._open:
+            for change in self._open:
+                self._chars -= _size(change.value) if change.segment <= segment else 0
             self._open = [change for change in self._open if change.segment > segment]
 
     def forget_portals(self) -> None:

@@ -43,6 +43,7 @@ class _Question:
     context: SessionContext
     generation: int
     then: Then
+    pinned: bool
     asked_again: bool = False
     void: bool = False
 
@@ -69,12 +70,20 @@ class Judge:
         )
 
     def ask(
-        self, frame: Frame, text: str, protocol: str, context: SessionContext, then: Then
+        self,
+        frame: Frame,
+        text: str,
+        protocol: str,
+        context: SessionContext,
+        then: Then,
+        *,
+        pinned: bool = False,
     ) -> None:
-        """Ask for the decisions on ``text``; ``then`` gets them."""
+        """Ask for the decisions on ``text``; ``then`` gets them. ``pinned``: about names as they
+        were when a portal was made, so that it does not matter what they mean by now."""
         self._last_id += 1
         self._question = _Question(
-            self._last_id, frame, text, protocol, context, self._line.state.generation, then
+            self._last_id, frame, text, protocol, context, self._line.state.generation, then, pinned
         )
         self._line.pipe.emit(Decide(self._last_id, text, context, protocol))
 
@@ -93,7 +102,8 @@ class Judge:
         if question is None or question.request_id != request_id:
             return None
         self._question = None
-        if question.void:
+        moved = question.generation != self._line.state.generation and not question.pinned
+        if question.void or moved:
             return question.frame
         missing = next((text for text in map(_missing, decisions) if text), "")
         if missing and not question.asked_again:

@@ -142,6 +142,12 @@ class Line:
         """A statement ended."""
         self.recorder.completed(run, outcome, error, code)
         self.state.ended(run.decision, ok=outcome is Outcome.OK)
+        if outcome is Outcome.OK:
+            for verb, name in run.decision.facts.names:
+                if verb in ("prepare", "deallocate"):
+                    self.book.drop("S", name)
+                elif verb in ("declare", "close"):
+                    self.book.drop("P", name)
 
     def complete_all(self, outcome: Outcome, error: str) -> None:
         """Nothing more will be heard of what runs: the first one ran, the others perhaps did."""

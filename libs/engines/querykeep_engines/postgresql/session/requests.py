@@ -34,6 +34,7 @@ from querykeep_engines.postgresql.wire.frontend import (
     read_query,
     read_target,
 )
+from querykeep_engines.postgresql.wire.reader import TextEncodingError
 from querykeep_engines.postgresql.wire.states import Action, Phase, action
 from querykeep_guard.contracts.policy import StatementKind
 from querykeep_guard.contracts.session import EndReason
@@ -101,6 +102,23 @@ class Requests:
             self._line.pipe.emit(ResumeClient())
 
     def _handle(self, frame: Frame) -> None:
+        try:
+            self._act(frame)
+        except TextEncodingError as error:
+            refused = PgError(errors.CHARACTER_NOT_IN_REPERTOIRE, str(error))
+            simple = frame.kind == Frontend.QUERY
+            self._line.recorder.refused_text(
+                "(text that is not UTF-8)",
+                refused.code,
+                refused.message,
+                "simple" if simple else "extended",
+            )
+            if simple:
+                self._line.fail_query(refused)
+            else:
+                self._line.fail_series(refused)
+
+    def _act(self, frame: Frame) -> None:
         line = self._line
         match action(line.phase, frame.kind):
             case Action.DECIDE:
@@ -108,6 +126,8 @@ class Requests:
             case Action.TRACK:
                 self._track(frame)
             case Action.FORWARD:
+                if frame.kind == Frontend.COPY_DATA and line.head_run is not None:
+                    line.head_run.bytes += len(frame.payload)
                 line.pipe.to_server(frame.raw)
             case Action.DISCARD:
                 self._discard(frame)
@@ -278,6 +298,13 @@ class Requests:
                 line.book.confirm((line.book.change(line.segment, "S", "", None),))
             self._refuse(judged[0], refused, 0)
             return
+        if not line.book.has_room(message.text):
+            full = PgError(
+                errors.PROGRAM_LIMIT, "this session holds too many prepared statements: close some"
+            )
+            line.recorder.refused_text(message.text, full.code, full.message, "extended")
+            line.fail_series(full)
+            return
         only = judged[0] if judged else None
         statement = Statement(message.statement, message.text, message.parameter_types, only)
         change = line.book.change(line.segment, "S", message.statement, statement)
@@ -383,6 +410,7 @@ class Requests:
             "extended",
             portal.judged.context,
             lambda judged: self._execute_judged(frame, found, judged),
+            pinned=True,
         )
 
     def _execute_judged(self, frame: Frame, portal: Portal, judged: tuple[Judged, ...]) -> None:

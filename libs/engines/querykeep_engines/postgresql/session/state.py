@@ -137,7 +137,7 @@ class SessionState:
     def ready(self, status: str) -> None:
         """ReadyForQuery came; the server has reported what it reports by itself."""
         if self.touched and not self._reported:
-            self.dirty = True
+            self._doubt()
         if self._reported:
             self.dirty = False
         if status == "I":
@@ -160,11 +160,10 @@ class SessionState:
         """A statement that was sent on ended."""
         facts = decision.facts
         if alters_names(facts):
-            self.dirty = self.touched = True
-            self.generation += 1
+            self.touched = True
+            self._doubt()
         elif facts.kind is StatementKind.TRANSACTION and self.touched:
-            self.dirty = True
-            self.generation += 1
+            self._doubt()
         if not ok:
             return
         if facts.kind is StatementKind.NOTIFY:
@@ -175,7 +174,12 @@ class SessionState:
     def failed(self) -> None:
         """An error undid what the transaction had set."""
         if self.touched:
-            self.dirty = True
+            self._doubt()
+
+    def _doubt(self) -> None:
+        """What was known of names, and what was decided with it, may hold no more."""
+        self.dirty = True
+        self.generation += 1
 
     def _name(self, action: str, name: str, text: str) -> None:
         match action:

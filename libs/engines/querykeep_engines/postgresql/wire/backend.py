@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from querykeep_engines.kit.session import RemoteProtocolError
 from querykeep_engines.postgresql.wire.codes import Auth, Backend
@@ -272,7 +273,17 @@ def read_status(payload: bytes) -> str:
 
 
 def read_fields(payload: bytes) -> tuple[Field, ...]:
-    """Return the columns of a RowDescription."""
+    """Return the columns of a RowDescription. Ordinary ones are remembered: the same statement
+    describes itself alike each time."""
+    return _known_fields(payload) if len(payload) <= 4096 else _read_fields(payload)
+
+
+@lru_cache(maxsize=512)
+def _known_fields(payload: bytes) -> tuple[Field, ...]:
+    return _read_fields(payload)
+
+
+def _read_fields(payload: bytes) -> tuple[Field, ...]:
     reader = Reader(payload, "RowDescription")
     fields = []
     for _ in range(reader.count16()):

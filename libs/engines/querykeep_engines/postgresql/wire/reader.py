@@ -10,6 +10,11 @@ _INT16 = struct.Struct("!h")
 _INT32 = struct.Struct("!i")
 
 
+class TextEncodingError(RemoteProtocolError):
+    """A text of a well-formed message is not UTF-8. In a live session this is an error of the
+    statement; anywhere else one of the protocol."""
+
+
 class Reader:
     """Reads the protocol's primitive types off a payload.
 
@@ -60,7 +65,9 @@ class Reader:
         try:
             return self.cstring().decode("utf-8")
         except UnicodeDecodeError:
-            raise RemoteProtocolError(f"{self._what} message has text that is not UTF-8") from None
+            raise TextEncodingError(
+                f"{self._what} message has text that is not UTF-8, in which statements are judged"
+            ) from None
 
     def cstring(self) -> bytes:
         """Return the next zero-terminated bytes without the terminator."""
