@@ -1,0 +1,1 @@
+"""The runner: editor windows, governed sessions, statements and their results."""

@@ -1,0 +1,71 @@
+"""The ASGI application of the web process: sends each request to the part that answers it."""
+
+from __future__ import annotations
+
+from channels.routing import ProtocolTypeRouter
+
+from querykeep_middleware.agentauth.app import AgentSignIn
+from querykeep_middleware.editor.consumer import EditorConsumer
+from querykeep_middleware.gateway.asgi import Application, Receive, Scope, Send, header, respond
+from querykeep_middleware.gateway.downloads import PREFIX, Downloads
+from querykeep_middleware.gateway.health import Health
+from querykeep_middleware.gateway.pages import Pages
+from querykeep_middleware.gateway.passing import ApiGateway
+from querykeep_middleware.internal import InternalApi
+from querykeep_middleware.settings import MiddlewareSettings
+
+_PASSED = ("/api/", "/scim/")
+
+
+class WebApplication:
+    """HTTP by path and by port; the agent's port answers agents only, and only it does."""
+
+    def __init__(self, settings: MiddlewareSettings) -> None:
+        self._settings = settings
+        api = InternalApi(settings)
+        self._agent = AgentSignIn(settings, api)
+        self._health = Health(settings, api)
+        self._downloads = Downloads(settings, api)
+        self._pages = Pages(settings.static_dir)
+        self._gateway = ApiGateway(settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
+        path: str = scope["path"]
+        if _port(scope) == self._settings.agent[1]:
+            await self._agent(scope, receive, send)
+        elif path in ("/healthz", "/readyz"):
+            await self._health(scope, receive, send)
+        elif self._is_plain_beside_tls(scope):
+            await self._to_tls(scope, send)
+        elif path.startswith(_PASSED):
+            await self._gateway(scope, receive, send)
+        elif path.startswith(PREFIX):
+            await self._downloads(scope, receive, send)
+        else:
+            await self._pages(scope, receive, send)
+
+    def _is_plain_beside_tls(self, scope: Scope) -> bool:
+        return self._settings.web_tls is not None and scope.get("scheme") == "http"
+
+    async def _to_tls(self, scope: Scope, send: Send) -> None:
+        host = header(scope, b"host").rsplit(":", 1)[0]
+        port = self._settings.web_tls[1] if self._settings.web_tls else 443
+        suffix = "" if port == 443 else f":{port}"
+        raw: bytes = scope.get("raw_path") or scope["path"].encode("utf-8")
+        location = f"https://{host}{suffix}".encode("latin-1") + raw
+        await respond(send, 308, b"", "text/plain", [(b"location", location)])
+
+
+def _port(scope: Scope) -> int | None:
+    server = scope.get("server")
+    return int(server[1]) if server and server[1] is not None else None
+
+
+def application(settings: MiddlewareSettings) -> Application:
+    """Return the whole application."""
+    web = WebApplication(settings)
+    router: Application = ProtocolTypeRouter(
+        {"http": web, "websocket": EditorConsumer.as_asgi(settings=settings)}
+    )
+    return router

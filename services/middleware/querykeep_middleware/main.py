@@ -1,0 +1,126 @@
+"""``querykeep-middleware``: starts the runner process and serves the web UI with Daphne."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+from querykeep_middleware.settings import MiddlewareSettings
+from querykeep_relay.logs import configure_logs
+from querykeep_relay.settings import SettingsError
+
+_LOG = logging.getLogger(__name__)
+_STOP_TIMEOUT_S = 15.0
+_RESTART_PAUSE_S = 1.0
+_SETTINGS_EXIT = 2
+
+
+class RunnerProcess:
+    """Keeps the runner alive: starts it anew when it dies, ends it with this process."""
+
+    def __init__(self) -> None:
+        self._stopping = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._watch, name="runner-watch", daemon=True)
+
+    def start(self) -> None:
+        """Start the runner and watch it."""
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._stopping.is_set():
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "querykeep_middleware.execution.runner"],
+                env={**os.environ, "QUERYKEEP_RUNNER_PARENT": str(os.getpid())},
+            )
+            code = self._process.wait()
+            if not self._stopping.is_set():
+                _LOG.error("the runner ended with code %d; starting it again", code)
+                self._stopping.wait(_RESTART_PAUSE_S)
+
+    def stop(self) -> None:
+        """End the runner, politely at first."""
+        self._stopping.set()
+        process = self._process
+        if process is None or process.poll() is not None:
+            return
+        process.terminate()
+        try:
+            process.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def endpoints(settings: MiddlewareSettings) -> list[str]:
+    """Return Daphne's endpoint texts for every port."""
+    found = [_plain(*settings.web)]
+    if settings.web_tls is not None:
+        found.append(_tls(settings, *settings.web_tls))
+    is_loopback = settings.agent[0] in ("127.0.0.1", "::1", "localhost")
+    use_tls = bool(settings.tls_cert_file) and not is_loopback
+    found.append(_tls(settings, *settings.agent) if use_tls else _plain(*settings.agent))
+    return found
+
+
+def _plain(host: str, port: int) -> str:
+    return f"tcp:{port}:interface={_escaped(host)}"
+
+
+def _tls(settings: MiddlewareSettings, host: str, port: int) -> str:
+    return (
+        f"ssl:{port}:interface={_escaped(host)}:certKey={_escaped(settings.tls_cert_file)}"
+        f":privateKey={_escaped(settings.tls_key_file)}"
+    )
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace(":", "\\:")
+
+
+def main() -> None:
+    """Entry point. Exit codes: 0 after SIGTERM, 2 for settings."""
+    configure_logs("middleware")
+    try:
+        settings = MiddlewareSettings.from_environment()
+    except SettingsError as error:
+        print(f"querykeep-middleware: {error}", file=sys.stderr)
+        sys.exit(_SETTINGS_EXIT)
+    settings.results_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.environ.setdefault("QUERYKEEP_EP_ADDRESS", f"{settings.web[0]}:{settings.web[1]}")
+    runner = RunnerProcess()
+    runner.start()
+    try:
+        _serve(settings)
+    finally:
+        runner.stop()
+
+
+def _serve(settings: MiddlewareSettings) -> None:
+    # Importing Daphne's server installs Twisted's asyncio reactor; nothing may come before it.
+    from daphne.server import Server
+
+    from querykeep_middleware.gateway.app import application
+
+    server: Any = Server(
+        application=application(settings),
+        endpoints=endpoints(settings),
+        signal_handlers=True,
+        server_name="querykeep",
+        http_timeout=None,
+        websocket_timeout=-1,
+        websocket_handshake_timeout=10,
+        application_close_timeout=5,
+        proxy_forwarded_address_header=None,
+    )
+    started = time.monotonic()
+    server.run()
+    _LOG.info("the middleware ends after %.0f s", time.monotonic() - started)
+
+
+if __name__ == "__main__":
+    main()
