@@ -80,9 +80,11 @@ class PolicyFeed:
         self._live.remove(session)
         self._reported.pop(session.grant.session_id, None)
         self._behind.discard(session.grant.session_id)
-        self._ended.append(
-            {"id": session.grant.session_id, "reason": reason.value, "detail": detail}
-        )
+        self.never_began(session.grant.session_id, reason, detail)
+
+    def never_began(self, session_id: str, reason: EndReason, detail: str) -> None:
+        """A session that the API opened is over; also for one whose client never came."""
+        self._ended.append({"id": session_id, "reason": reason.value, "detail": detail})
         self.wake()
 
     async def run(self) -> None:

@@ -67,6 +67,7 @@ async def open_private_session(
     """Listen for one driver, govern it under ``grant`` and end the session with the block.
 
     A driver that does not come within 30 s finds nobody; the session is then reported as ended.
+    ``server_version`` is what the connection's ``ConnectionInfo`` says: engines greet with it.
     """
     folder = Path(tempfile.mkdtemp(prefix="qk-", dir=os.environ.get("XDG_RUNTIME_DIR") or None))
     path = folder / _SOCKET_NAME
@@ -98,6 +99,10 @@ async def open_private_session(
                 finally:
                     await _finish(private, nursery, services)
     finally:
+        if private.session is None:
+            services.feed.never_began(
+                grant.session_id, EndReason.CLIENT_CLOSED, "the editor's driver never connected"
+            )
         shutil.rmtree(folder, ignore_errors=True)
 
 

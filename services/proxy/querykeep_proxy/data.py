@@ -18,7 +18,13 @@ from dataclasses import replace
 import trio
 
 from querykeep_guard.contracts.codec import ContractError, from_json, to_json
-from querykeep_guard.contracts.session import ClientInfo, ConnectionInfo, Route, SessionGrant
+from querykeep_guard.contracts.session import (
+    ClientInfo,
+    ConnectionInfo,
+    EndReason,
+    Route,
+    SessionGrant,
+)
 from querykeep_proxy.accept import Place
 from querykeep_proxy.listeners import ConnectionListeners, PlaceObserver
 from querykeep_relay.api_client import ApiProblemError, ApiRefusedError, ApiUnavailableError
@@ -81,7 +87,7 @@ class DataPort:
         client = replace(client, address=transport.peer_address)
         try:
             grant = await self._services.api.redeem(ticket, signature, client)
-            info = await self._connections.info(grant.policy.connection_id)
+            info = await self._info(grant)
         except ApiRefusedError as refused:
             await _refuse(transport, refused.refusal.code, refused.refusal.message)
             return None
@@ -92,8 +98,21 @@ class DataPort:
             _LOG.warning("a ticket cannot be redeemed: %s", type(error).__name__)
             await _refuse(transport, "policy_unreachable", "the policy service is not reachable")
             return None
-        await transport.send_all(_frame({"ok": True, "connection": to_json(info)}))
+        try:
+            await transport.send_all(_frame({"ok": True, "connection": to_json(info)}))
+        except TransportError as error:
+            self._services.feed.never_began(grant.session_id, EndReason.CLIENT_CLOSED, str(error))
+            raise
         return grant, info, client
+
+    async def _info(self, grant: SessionGrant) -> ConnectionInfo:
+        try:
+            return await self._connections.info(grant.policy.connection_id)
+        except (ApiUnavailableError, ApiProblemError, ContractError):
+            self._services.feed.never_began(
+                grant.session_id, EndReason.INTERNAL_ERROR, "the connection is not known here"
+            )
+            raise
 
 
 async def _read_frame(transport: Transport) -> bytes:

@@ -49,8 +49,7 @@ class Proxy:
         """Serve; reports the ports that were bound (for port 0).
 
         Raises:
-            ListenError: A fixed port is taken.
-            OSError, ssl.SSLError: The certificate cannot be read.
+            ListenError: A fixed port is taken, or the certificate cannot be read.
         """
         async with trio.open_nursery() as sessions:
             async with trio.open_nursery() as listeners:
@@ -101,9 +100,13 @@ class Proxy:
     def _tls(self, alpn: tuple[str, ...]) -> ListenerTls | None:
         if not self._settings.tls_cert_file:
             return None
-        return load_listener_tls(
-            self._settings.tls_cert_file, self._settings.tls_key_file, alpn=alpn
-        )
+        cert, key = self._settings.tls_cert_file, self._settings.tls_key_file
+        try:
+            return load_listener_tls(cert, key, alpn=alpn)
+        except (OSError, ValueError) as error:
+            raise ListenError(
+                f"QUERYKEEP_TLS_CERT_FILE={cert}, QUERYKEEP_TLS_KEY_FILE={key}: {error}"
+            ) from error
 
     async def _serve(
         self,
