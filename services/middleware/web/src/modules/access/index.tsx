@@ -1,0 +1,6 @@
+export { Explain } from './explain'
+export { GrantForm, GrantList, GrantPage } from './grants'
+export { PrivilegeForm, PrivilegeList, PrivilegePage } from './privileges'
+export { RuleByCode } from './rule-by-code'
+export { RuleForm } from './rule-form'
+export { RuleList, RulePage } from './rules'

@@ -1,0 +1,100 @@
+import { useQuery } from '@tanstack/react-query'
+import { Input, InputNumber, Select } from 'antd'
+import { ArrowRight, EyeOff } from 'lucide-react'
+import { useState } from 'react'
+import { useTranslation } from 'react-i18next'
+import { request } from '@/api/client'
+import type { Masker, MaskerInfo } from '@/api/types'
+import { Field } from '@/components/ui/Form'
+import { useErrorText } from '@/components/ui/States'
+import { useDebounced } from '@/lib/use-debounced'
+
+async function maskers(): Promise<MaskerInfo[]> {
+  const answer = await request<{ results: MaskerInfo[] }>('GET', 'masking-rules/maskers')
+  return answer.results
+}
+
+/** Which masker, with which parameters, and what it makes of values typed beside it. */
+export function MaskerFields({ masker, onChange, error }: { masker: Masker; onChange: (masker: Masker) => void; error?: string }) {
+  const { t, i18n } = useTranslation()
+  const list = useQuery({ queryKey: ['maskers'], queryFn: maskers, staleTime: Infinity })
+  const chosen = list.data?.find((item) => item.kind === masker.kind)
+  const label = (item: MaskerInfo) => (i18n.language === 'ko' ? item.label.ko : item.label.en)
+  return (
+    <>
+      <Field label={t('rules.masker')} error={error} required wide>
+        {(control) => (
+          <Select
+            {...control}
+            className="qk-control"
+            showSearch={{ optionFilterProp: 'label' }}
+            loading={list.isPending}
+            value={masker.kind}
+            onChange={(kind: string) => onChange({ kind, params: {} })}
+            options={(list.data ?? []).map((item) => ({ value: item.kind, label: label(item) }))}
+          />
+        )}
+      </Field>
+      {chosen?.params.map((param) => {
+        const value = masker.params[param.name] ?? param.default
+        const put = (text: string) => onChange({ ...masker, params: { ...masker.params, [param.name]: text } })
+        return (
+          <Field key={param.name} label={t(`maskerParam.${param.name}`, { defaultValue: param.name })} required>
+            {(control) =>
+              param.kind === 'integer' ? (
+                <InputNumber
+                  {...control}
+                  min={param.minimum}
+                  max={param.maximum}
+                  value={Number(value)}
+                  onChange={(number) => put(String(number ?? param.default))}
+                />
+              ) : (
+                <Input {...control} value={value} onChange={(event) => put(event.target.value)} />
+              )
+            }
+          </Field>
+        )
+      })}
+      <MaskPreview masker={masker} example={chosen?.example.value ?? ''} />
+    </>
+  )
+}
+
+function MaskPreview({ masker, example }: { masker: Masker; example: string }) {
+  const { t } = useTranslation()
+  const errorText = useErrorText()
+  const [typed, setTyped] = useState<string | null>(null)
+  const text = typed ?? example
+  const values = text.split('\n').filter((line) => line !== '')
+  const settled = useDebounced(JSON.stringify({ masker, values }), 250)
+  const preview = useQuery({
+    queryKey: ['mask-preview', settled],
+    queryFn: () => request<{ values: string[] }>('POST', 'masking-rules/preview', { body: JSON.parse(settled) as unknown }),
+    enabled: values.length > 0,
+    staleTime: Infinity,
+  })
+  return (
+    <div className="qk-field-wide qk-mask-preview">
+      <label>
+        <span>{t('rules.previewInput')}</span>
+        <Input.TextArea autoSize={{ minRows: 3, maxRows: 8 }} className="qk-mono" value={text} onChange={(event) => setTyped(event.target.value)} />
+      </label>
+      <ArrowRight size={16} aria-hidden />
+      <div>
+        <span>{t('rules.previewOutput')}</span>
+        <div className="qk-mask-preview-out" aria-live="polite">
+          {preview.isError ? (
+            <p className="qk-field-error">{errorText(preview.error)}</p>
+          ) : (
+            (preview.data?.values ?? []).map((value, index) => (
+              <code key={index} className="qk-masked-text">
+                <EyeOff size={12} aria-hidden /> {value}
+              </code>
+            ))
+          )}
+        </div>
+      </div>
+    </div>
+  )
+}

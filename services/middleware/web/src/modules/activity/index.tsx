@@ -1,0 +1,3 @@
+export { EventList } from './events'
+export { SessionList } from './sessions'
+export { StatementList, StatementPage } from './statements'

@@ -1,0 +1,3 @@
+export function isView(kind: string): boolean {
+  return kind.includes('view')
+}

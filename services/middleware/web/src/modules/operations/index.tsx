@@ -1,0 +1,1 @@
+export { JobList, JobPage } from './jobs'
