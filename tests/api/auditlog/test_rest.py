@@ -184,6 +184,14 @@ def test_events_and_their_filters(filled, auditor) -> None:
     assert len(ids(auditor.get("audit/events?connection=shop-postgresql&search=grant was"))) == 1
 
 
+def test_rows_that_someone_broke_are_still_shown(filled, auditor) -> None:
+    Event.objects.filter(kind="session.opened").update(after="not json")
+    Statement.objects.filter(pk="proxy-a-statement-1").update(rules_json="{")
+    opened = auditor.get("audit/events?kind=session.opened").json()["results"][0]
+    assert opened["after"] == {"text": "not json"}
+    assert auditor.get("audit/statements/proxy-a-statement-1").json()["rules"] == []
+
+
 def test_summary_counts_by_verdict_and_hour(filled, auditor) -> None:
     query = "since=2026-03-01T08:00:00Z&until=2026-03-01T10:00:00Z"
     body = auditor.get(f"audit/summary?{query}").json()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -45,7 +46,9 @@ def test_cut_and_verify(spool, store: None) -> None:
     assert set(Statement.objects.filter(has_start=True).values_list("statement", flat=True)) == {
         "SELECT 'new'"
     }
-    assert set(Event.objects.values_list("kind", flat=True)) == {"audit.trimmed"}
+    event = Event.objects.get()
+    assert event.kind == "audit.trimmed"
+    assert json.loads(event.after) == {"last_removed": {"proxy-a": "6"}}
     report = verify()
     assert report.findings == []
     # The chain goes on.

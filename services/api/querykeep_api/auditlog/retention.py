@@ -6,6 +6,7 @@ so. Rows that people search go with their records.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,7 +55,7 @@ def trim(now: datetime, *, days: int, check: Callable[[], None]) -> Trimmed:
             kind="audit.trimmed",
             summary=f"{removed} audit records older than {days} days removed.",
             subject_kind="audit",
-            after="\n".join(f"{spool_id}#{sequence}" for spool_id, sequence in spools),
+            after=json.dumps({"last_removed": {name: str(number) for name, number in spools}}),
         )
         append([(new_id(), event)], now=now)
     return Trimmed(removed, tuple(spools))

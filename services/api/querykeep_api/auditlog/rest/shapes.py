@@ -36,9 +36,9 @@ def statement_entry(row: Statement) -> dict[str, Any]:
         "database": row.database,
         "statement": row.statement,
         "kind": row.kind,
-        "objects": json.loads(row.objects_json),
+        "objects": _listed(row.objects_json),
         "verdict": row.verdict,
-        "rules": json.loads(row.rules_json),
+        "rules": _listed(row.rules_json),
         "outcome": row.outcome or None,
         "rows": str(row.rows) if ran else None,
         "bytes": str(row.bytes) if ran else None,
@@ -58,20 +58,37 @@ def statement_entry(row: Statement) -> dict[str, Any]:
 def event_entry(row: Event) -> dict[str, Any]:
     """Return an event as the list and the detail show it."""
     connection = {"id": row.connection_id, "name": row.connection_name}
+    actor = {"id": row.actor_id, "name": row.actor_name}
+    subject = {"kind": row.subject_kind, "id": row.subject_id, "name": row.subject_name}
     return {
         "id": row.id,
         "at": to_json(row.at),
         "kind": row.kind,
-        "actor": {"id": row.actor_id, "name": row.actor_name},
-        "subject": {"kind": row.subject_kind, "id": row.subject_id, "name": row.subject_name},
+        "actor": actor if row.actor_id or row.actor_name else None,
+        "subject": subject if row.subject_kind or row.subject_name else None,
         "connection": connection if row.connection_id else None,
         "route": row.route or None,
         "address": row.address,
         "summary": row.summary,
-        "before": json.loads(row.before) if row.before else None,
-        "after": json.loads(row.after) if row.after else None,
+        "before": _loaded(row.before),
+        "after": _loaded(row.after),
         "etag": "final",
     }
+
+
+def _loaded(text: str) -> object:
+    """Return the JSON of a text; a text that someone broke is shown as it is, not hidden."""
+    if not text:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return {"text": text}
+
+
+def _listed(text: str) -> list[Any]:
+    loaded = _loaded(text)
+    return loaded if isinstance(loaded, list) else []
 
 
 def proof_entry(row: Record) -> dict[str, Any]:
@@ -154,8 +171,8 @@ class EventSchema(serializers.Serializer[Event]):
     id = serializers.CharField()
     at = serializers.DateTimeField()
     kind = serializers.CharField()
-    actor = _Reference()
-    subject = serializers.DictField()
+    actor = _Reference(allow_null=True)
+    subject = serializers.DictField(allow_null=True)
     connection = _Reference(allow_null=True)
     route = serializers.CharField(allow_null=True)
     address = serializers.CharField()

@@ -153,6 +153,7 @@ class RunsView(GenericAPIView[JobRun]):
         """Return the job's runs."""
         return JobRun.objects.filter(job=self.kwargs.get("name", "")).order_by("-id")
 
+    @extend_schema(operation_id="jobs_runs_list")
     def get(self, request: Request, name: str) -> Response:
         """Return a page of runs, newest first."""
         _job(name)
