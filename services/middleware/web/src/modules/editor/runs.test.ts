@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { RunSnapshot } from '@/lib/editor-messages.gen'
 import { toCodePoints, toUtf16 } from '@/lib/code-points'
 import { layOutJson } from './json-layout'
-import { applyEvent, preferredView, resultsOf } from './runs'
+import { applyEvent, preferredView, resultsOf, type RunEvent } from './runs'
 import { tablesIn } from './tables-in'
 
 const run: RunSnapshot = {
@@ -28,7 +28,7 @@ const started = {
   verdict: 'allowed',
   rules: [],
   started_at: '2026-01-01T00:00:00Z',
-} as const
+} satisfies RunEvent
 
 describe('a run', () => {
   it('grows by its events', () => {
