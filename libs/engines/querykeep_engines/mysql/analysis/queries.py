@@ -237,10 +237,13 @@ class QueryAnalysis(ValueAnalysis):
     def _output_name(item: n.SelectItem) -> str:
         if item.alias is not None:
             return item.alias.name
-        if isinstance(item.value, n.ColumnRef):
-            return item.value.parts[-1].value
-        if isinstance(item.value, n.Literal) and item.value.kind == "string":
-            return item.value.value
+        value = item.value
+        while isinstance(value, n.Paren):
+            value = value.value
+        if isinstance(value, n.ColumnRef):
+            return value.parts[-1].value
+        if isinstance(value, n.Literal) and value.kind == "string":
+            return value.value
         return item.text
 
     def _key(
