@@ -1,7 +1,7 @@
 """Tables of database access."""
 
 from querykeep_api.dbam.models.connections import CatalogVersion, Connection
-from querykeep_api.dbam.models.grants import Grant, Privilege
+from querykeep_api.dbam.models.grants import EVERYTHING, Grant, Privilege
 from querykeep_api.dbam.models.rules import (
     AccessRule,
     MaskingRule,
@@ -12,6 +12,7 @@ from querykeep_api.dbam.models.rules import (
 from querykeep_api.dbam.models.sessions import EnforcementPoint, LiveSession, ProxyToken, Ticket
 
 __all__ = [
+    "EVERYTHING",
     "AccessRule",
     "CatalogVersion",
     "Connection",

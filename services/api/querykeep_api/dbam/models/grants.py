@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -15,6 +16,14 @@ from querykeep_api.kernel.models import Record, ScopedManager
 
 if TYPE_CHECKING:
     from querykeep_api.kernel.principal import Principal
+
+
+EVERYTHING: Mapping[str, str] = {"schema": "*", "table": "*"}
+
+
+def everything() -> list[dict[str, str]]:
+    """Return the patterns of a grant over the whole database."""
+    return [dict(EVERYTHING)]
 
 
 class Privilege(Record):
@@ -41,7 +50,7 @@ class Grant(Record):
     group = models.ForeignKey(Group, on_delete=models.CASCADE, null=True, related_name="grants")
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="grants")
     privilege = models.ForeignKey(Privilege, on_delete=models.PROTECT, related_name="grants")
-    objects_json = models.JSONField(default=list)
+    objects_json = models.JSONField(default=everything)
     valid_from = models.DateTimeField(null=True)
     valid_until = models.DateTimeField(null=True, db_index=True)
     hours = models.JSONField(null=True)

@@ -9,6 +9,7 @@ from typing import Any
 from rest_framework import serializers
 
 from querykeep_api.dbam.models import (
+    EVERYTHING,
     AccessRule,
     Grant,
     MaskingRule,
@@ -88,6 +89,10 @@ class GrantSerializer(serializers.ModelSerializer[Grant]):
         )  # fmt: skip
         read_only_fields = ("id", "last_used_at", "created_at")
 
+    def validate_objects(self, value: list[dict[str, str]]) -> list[dict[str, str]]:
+        """Say everything in words: an empty list could be read as nothing."""
+        return value or [dict(EVERYTHING)]
+
     def get_state(self, grant: Grant) -> str:
         """Return active, scheduled, expired or dormant."""
         return grant.state(clock.now())
@@ -103,12 +108,6 @@ class GrantSerializer(serializers.ModelSerializer[Grant]):
         if begins is not None and ends is not None and ends <= begins:
             raise serializers.ValidationError({"valid_until": "It must be after valid_from."})
         return attrs
-
-    def to_representation(self, instance: Grant) -> dict[str, Any]:
-        """Show at least the pattern that means everything."""
-        data = super().to_representation(instance)
-        data["objects"] = data["objects"] or [{"schema": "*", "table": "*"}]
-        return data
 
 
 class RuleSerializer(serializers.ModelSerializer[Any]):

@@ -1,0 +1,115 @@
+"""No one raises himself, and the last owner stays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.django_db(databases=["default", "audit"])
+USER_ADMIN = ("users.view", "users.change")
+
+
+def role_id(name: str) -> str:
+    from querykeep_api.iam.models import Role
+
+    found: str = Role.objects.get(name=name).pk
+    return found
+
+
+def test_user_admin_cannot_give_roles(new_user: Any, as_user: Any) -> None:
+    admin = new_user("admin", *USER_ADMIN)
+    caller = as_user(admin)
+    answer = caller.patch(f"users/{admin.pk}", {"roles": [role_id("owner")]})
+    assert answer.status_code == 403
+    answer = caller.post("users", {"username": "puppet", "roles": [role_id("owner")]})
+    assert answer.status_code == 403
+
+
+def test_roles_change_cannot_give_more_than_held(new_user: Any, as_user: Any) -> None:
+    boss = new_user("boss", "users.view", "roles.change")
+    other = new_user("other")
+    caller = as_user(boss)
+    refused = caller.patch(f"roles/{role_id('auditor')}", {"users": [other.pk]})
+    assert refused.status_code == 403
+    assert refused.json()["code"] == "cannot_raise"
+    refused = caller.post("roles", {"name": "mine", "permissions": ["audit.view"]})
+    assert refused.status_code == 403
+
+
+def test_user_admin_cannot_take_over_an_owner(owner: Any, new_user: Any, as_user: Any) -> None:
+    caller = as_user(new_user("admin", *USER_ADMIN))
+    path = f"users/{owner.pk}"
+    assert caller.post(f"{path}/temporary-password").status_code == 403
+    assert caller.patch(path, {"email": "evil@example.com"}).status_code == 403
+    change = {"is_active": False, "deactivation_reason": "because"}
+    assert caller.patch(path, change).status_code == 403
+
+
+def test_user_admin_cannot_join_a_group_himself_nor_one_with_roles(
+    new_user: Any, as_user: Any
+) -> None:
+    from querykeep_api.iam.actions import do_create_group, do_set_role_holders
+    from querykeep_api.iam.models import Role
+
+    admin, other = new_user("admin", *USER_ADMIN), new_user("other")
+    plain = do_create_group(name="analysts", acting_user=None)
+    strong = do_create_group(name="owners", acting_user=None)
+    do_set_role_holders(Role.objects.get(name="owner"), groups=[strong], acting_user=None)
+    caller = as_user(admin)
+    assert caller.patch(f"groups/{plain.pk}", {"members": [other.pk]}).status_code == 200
+    both = {"members": [other.pk, admin.pk]}
+    assert caller.patch(f"groups/{plain.pk}", both).status_code == 403
+    assert caller.patch(f"groups/{strong.pk}", {"members": [other.pk]}).status_code == 403
+    assert caller.patch(f"users/{admin.pk}", {"groups": [plain.pk]}).status_code == 403
+
+
+def test_policy_admin_cannot_grant_or_exempt_himself(new_user: Any, as_user: Any) -> None:
+    from tests.api.kernel.test_permissions import OBJECT, make_connection
+
+    from querykeep_api.dbam.models import Privilege
+
+    admin = new_user("admin", "policy.view", "policy.change", "connections.view")
+    connection = make_connection()
+    caller = as_user(admin)
+    grant = {
+        "user": admin.pk,
+        "connection": connection.pk,
+        "privilege": Privilege.objects.get(name="owner").pk,
+    }
+    refused = caller.post("grants", grant)
+    assert (refused.status_code, refused.json()["code"]) == (403, "self_grant")
+    rule = {
+        "name": "r",
+        "objects": [OBJECT],
+        "masker": {"kind": "full", "params": {}},
+        "applies_to": {"everyone": True},
+        "exempt": {"users": [admin.pk]},
+    }
+    refused = caller.post("masking-rules", rule)
+    assert (refused.status_code, refused.json()["code"]) == (403, "self_grant")
+
+
+def test_the_last_owner_stays(owner: Any, as_owner: Any, new_user: Any) -> None:
+    path = f"users/{owner.pk}"
+    change: dict[str, object] = {"is_active": False, "deactivation_reason": "leaves"}
+    bodies: tuple[dict[str, object], ...] = (change, {"roles": []})
+    for body in bodies:
+        answer = as_owner.patch(path, body)
+        assert (answer.status_code, answer.json()["code"]) == (409, "last_owner")
+    role = f"roles/{role_id('owner')}"
+    assert as_owner.patch(role, {"users": []}).status_code == 409
+    second = new_user("second")
+    assert as_owner.patch(role, {"users": [owner.pk, second.pk]}).status_code == 200
+    assert as_owner.patch(path, {"roles": []}).status_code == 200
+
+
+def test_builtin_roles_and_privileges_stay(as_owner: Any) -> None:
+    from querykeep_api.dbam.models import Privilege
+
+    role = f"roles/{role_id('auditor')}"
+    assert as_owner.patch(role, {"permissions": ["users.change"]}).status_code == 409
+    assert as_owner.delete(role).status_code == 409
+    privilege = f"privileges/{Privilege.objects.get(name='read-only').pk}"
+    assert as_owner.patch(privilege, {"kinds": ["drop"]}).status_code == 409
+    assert as_owner.delete(privilege).status_code == 409
