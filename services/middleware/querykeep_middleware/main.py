@@ -10,6 +10,8 @@ import threading
 import time
 from typing import Any
 
+from django.conf import settings as django_settings
+
 from querykeep_middleware.settings import MiddlewareSettings
 from querykeep_relay.logs import configure_logs
 from querykeep_relay.settings import SettingsError
@@ -85,6 +87,7 @@ def _escaped(text: str) -> str:
 def main() -> None:
     """Entry point. Exit codes: 0 after SIGTERM, 2 for settings."""
     configure_logs("middleware")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         settings = MiddlewareSettings.from_environment()
     except SettingsError as error:
@@ -101,6 +104,8 @@ def main() -> None:
 
 
 def _serve(settings: MiddlewareSettings) -> None:
+    # Channels reads its layers from Django settings; there are none, the runner has all state.
+    django_settings.configure(CHANNEL_LAYERS={}, DATABASES={})
     # Importing Daphne's server installs Twisted's asyncio reactor; nothing may come before it.
     from daphne.server import Server
 

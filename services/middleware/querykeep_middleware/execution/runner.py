@@ -262,6 +262,7 @@ async def _end_with_parent(parent: int, scope: trio.CancelScope) -> None:
 def main() -> None:
     """Entry point. Exit code 2 for settings."""
     configure_logs("middleware-runner")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         settings = MiddlewareSettings.from_environment()
     except SettingsError as error:
