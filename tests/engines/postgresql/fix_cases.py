@@ -1,8 +1,7 @@
-"""A database for analysis cases: the demo shop's tables, and objects that the cases need beside them."""
+"""A database for analysis cases: the demo shop's tables, and what the cases need beside them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import psycopg
@@ -47,7 +46,8 @@ CREATE TABLE public.logs_2026 PARTITION OF public.logs
   FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
 CREATE VIEW public.contact_twice AS SELECT id, email AS mail FROM public.customer_contact;
 CREATE VIEW public.vip AS SELECT id, name FROM public.customers WHERE email LIKE '%@vip.example';
-CREATE VIEW public.masked_sum AS SELECT city, count(email) AS emails FROM public.customers GROUP BY city;
+CREATE VIEW public.masked_sum AS
+  SELECT city, count(email) AS emails FROM public.customers GROUP BY city;
 CREATE MATERIALIZED VIEW public.contact_copy AS SELECT id, email FROM public.customers;
 CREATE VIEW public.with_function AS SELECT app.peek(id) AS peeked FROM public.customers;
 CREATE FUNCTION public.touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
@@ -81,7 +81,7 @@ class CaseDatabase:
 
 
 @pytest.fixture(scope="session")
-def case_database(postgresql_server: PostgresqlServer) -> Iterator[CaseDatabase]:
+def case_database(postgresql_server: PostgresqlServer) -> CaseDatabase:
     """The tables of the demo with one row, and the extras; made once."""
     server = postgresql_server
     base = f"host={server.host} port={server.port} user={server.user} password={server.password}"
@@ -104,4 +104,4 @@ def case_database(postgresql_server: PostgresqlServer) -> Iterator[CaseDatabase]
         server.user,
         server.password,
     )
-    yield CaseDatabase(conninfo, target, PostgresqlDriver().crawl(target), PostgresqlAnalyzer())
+    return CaseDatabase(conninfo, target, PostgresqlDriver().crawl(target), PostgresqlAnalyzer())
