@@ -135,10 +135,21 @@ class RevokeBody:
     refresh_token: str
 
 
+def _without_nul(data: Any) -> Any:
+    """Return JSON data with NUL characters replaced: PostgreSQL stores none, and a client may put
+    them anywhere in its own name or program."""
+    if isinstance(data, str):
+        return data.replace("\x00", "\ufffd")
+    if isinstance(data, list):
+        return [_without_nul(item) for item in data]
+    if isinstance(data, dict):
+        return {key: _without_nul(value) for key, value in data.items()}
+    return data
+
+
 def read_body(cls: type[T], request: Request) -> T:
     """Return the body as ``cls``; raises InvalidInput naming the field that is wrong."""
-    data: Any = request.data
     try:
-        return from_json(cls, data)
+        return from_json(cls, _without_nul(request.data))
     except ContractError as error:
         raise InvalidInput(str(error), code="bad_body") from error

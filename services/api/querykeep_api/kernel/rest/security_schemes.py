@@ -7,7 +7,7 @@ from typing import Any
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
 
-class BearerScheme(OpenApiAuthenticationExtension):
+class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # upstream
     """``Authorization: Bearer <api token>``."""
 
     target_class = "querykeep_api.iam.authentication.BearerAuthentication"
@@ -18,7 +18,7 @@ class BearerScheme(OpenApiAuthenticationExtension):
         return {"type": "http", "scheme": "bearer"}
 
 
-class WebSessionScheme(OpenApiAuthenticationExtension):
+class WebSessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # upstream
     """The session cookie; writes send ``X-CSRFToken`` too."""
 
     target_class = "querykeep_api.iam.authentication.WebSessionAuthentication"
