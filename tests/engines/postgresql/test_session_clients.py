@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
+import socket
 import subprocess
 import threading
 import time
@@ -33,6 +34,15 @@ from tests.engines.postgresql.harness import (
 
 from querykeep_demo.shop import Shop
 from querykeep_engines.kit import session as kit
+from querykeep_engines.postgresql.testing import FakeClient
+from querykeep_engines.postgresql.wire import encode
+from querykeep_engines.postgresql.wire.backend import (
+    BackendMessage,
+    CopyResponse,
+    DataRow,
+    ErrorResponse,
+    ReadyForQuery,
+)
 from querykeep_guard.contracts.audit import Outcome, Verdict
 from querykeep_guard.contracts.policy import Limits, MaskerSpec, MaskingRule, ObjectPattern
 from querykeep_guard.contracts.session import EndReason, Target
@@ -339,6 +349,46 @@ def test_copy_out_and_in_pass_and_are_counted(governed: Governed, direct: Connec
         assert connection.execute("select count(*) from copied").fetchone() == (5000,)
     direct.execute("drop table copied")
     assert governed.completed()[1].rows == 5000
+
+
+@pytest.mark.parametrize("fail", [False, True])
+def test_copy_in_by_the_extended_protocol_ignores_the_sync_sent_before_it(
+    governed: Governed, direct: Connection, fail: bool
+) -> None:
+    direct.execute("create table if not exists copied_too (a int)")
+    copy = "copy copied_too from stdin"
+    with socket.create_connection(("127.0.0.1", governed.port)) as sock:
+        client = FakeClient()
+        sock.sendall(FakeClient.startup())
+        receive_until(sock, client, lambda m: isinstance(m, ReadyForQuery))
+        series = encode.parse("", copy) + encode.bind("", "") + encode.describe("P", "")
+        sock.sendall(series + encode.execute("") + encode.SYNC)
+        receive_until(sock, client, lambda m: isinstance(m, CopyResponse))
+        end = encode.copy_fail("changed my mind") if fail else encode.COPY_DONE
+        sock.sendall(encode.copy_data(b"1\n2\n") + end + encode.SYNC + encode.query("select 7"))
+        first = receive_until(sock, client, lambda m: isinstance(m, ReadyForQuery))
+        assert [m.get("C") for m in first if isinstance(m, ErrorResponse)] == ["57014"] * fail
+        second = receive_until(sock, client, lambda m: isinstance(m, ReadyForQuery))
+        assert DataRow((b"7",)) in second
+        sock.sendall(encode.TERMINATE)
+    rows = direct.execute("select count(*) from copied_too").fetchone()
+    direct.execute("drop table copied_too")
+    assert rows == (0 if fail else 2,)
+    assert governed.completed()[0].rows == (0 if fail else 2)
+
+
+def receive_until(
+    sock: socket.socket, client: FakeClient, last: Callable[[BackendMessage], bool]
+) -> list[BackendMessage]:
+    """Read messages up to and with the one wanted; what follows stays for the next call."""
+    sock.settimeout(20)
+    while not any(last(message) for message in client.messages):
+        data = sock.recv(65536)
+        assert data
+        client.feed(data)
+    index = next(i for i, message in enumerate(client.messages) if last(message))
+    found, client.messages = client.messages[: index + 1], client.messages[index + 1 :]
+    return found
 
 
 def test_copy_with_masks_is_refused(target: Target) -> None:

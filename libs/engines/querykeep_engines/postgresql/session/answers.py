@@ -290,6 +290,8 @@ class Answers:
             # The target ignores Syncs that reach it inside the COPY: they get no answer.
             while len(line.pending) > 1 and line.pending[1].due is Due.SYNC:
                 del line.pending[1]
+            if head.due is Due.EXECUTE and len(line.pending) == 1:
+                line.segment, line.open_series = head.segment, True
 
     def _copy_ended(self, run: RunningStatement) -> None:
         if self._line.phase is Phase.COPY_IN and (run.decision.facts.kind is StatementKind.COPY_IN):

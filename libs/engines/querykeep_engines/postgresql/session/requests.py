@@ -129,6 +129,8 @@ class Requests:
                 if frame.kind == Frontend.COPY_DATA and line.head_run is not None:
                     line.head_run.bytes += len(frame.payload)
                 line.pipe.to_server(frame.raw)
+                if frame.kind in (Frontend.COPY_DONE, Frontend.COPY_FAIL):
+                    line.phase = Phase.READY  # what follows is read as ordinary messages again
             case Action.DISCARD:
                 self._discard(frame)
             case Action.REFUSE:
