@@ -199,7 +199,7 @@ def fields_of(connection: pymysql.Connection, text: str) -> list[Any]:
             cursor.execute(text)
         except pymysql.err.Error:
             return []
-        fields = list(cursor._result.fields)  # type: ignore[union-attr] # untyped there
+        fields = list(cursor._result.fields)  # type: ignore[attr-defined] # no public way
         cursor.fetchall()
     return fields
 

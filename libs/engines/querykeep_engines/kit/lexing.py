@@ -26,6 +26,8 @@ class TokenKind(enum.Enum):
     HINT = "optimizer hint"
     END = "end of statement"
 
+    __hash__ = object.__hash__
+
 
 class Token(NamedTuple):
     """One token. ``value`` is what the parser compares: words in upper case, operators as they

@@ -15,8 +15,8 @@ from querykeep_engines.kit.lexing import Token
 from querykeep_engines.mysql.analysis import shape as keys
 from querykeep_engines.mysql.analysis.lineage import CLASSES, NamedColumn
 from querykeep_engines.mysql.analysis.names import CatalogIndex
-from querykeep_engines.mysql.analysis.queries import UNKNOWN_COLUMNS
 from querykeep_engines.mysql.analysis.record import Record
+from querykeep_engines.mysql.analysis.relations import UNKNOWN_COLUMNS
 from querykeep_engines.mysql.analysis.statements import Finding, StatementAnalysis
 from querykeep_engines.mysql.syntax import nodes as n
 from querykeep_engines.mysql.syntax.lexer import tokenize

@@ -18,6 +18,7 @@ _MARKS = {
     TokenKind.HEX: "0x",
     TokenKind.BIT: "0b",
 }
+_SECRET_WORDS = frozenset({"PASSWORD", "OLD_PASSWORD", "PREPARE", "EXECUTE"})
 _SECRET_CALLS = frozenset({"PASSWORD", "OLD_PASSWORD"})
 
 
@@ -92,6 +93,10 @@ def redacted(text: str, tokens: Sequence[Token], *, about_accounts: bool, start:
             behind IDENTIFIED or a word that ends with PASSWORD is a secret.
         start: Where ``text`` starts in the text that the tokens' offsets count in.
     """
+    if not about_accounts and not any(
+        token.kind is TokenKind.WORD and token.value in _SECRET_WORDS for token in tokens
+    ):
+        return None
     pieces: list[str] = []
     at = 0
     is_secret = False

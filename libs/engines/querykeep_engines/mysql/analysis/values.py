@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING
 
 from querykeep_engines.mysql.analysis import functions as f
 from querykeep_engines.mysql.analysis.lineage import (
-    IDENTITY,
     NOTHING,
     OTHER,
     TOTAL,
-    Binding,
     Lineage,
     NamedColumn,
     Scope,
     combine,
 )
-from querykeep_engines.mysql.analysis.record import Record
+from querykeep_engines.mysql.analysis.resolution import NameResolution
 from querykeep_engines.mysql.syntax import nodes as n
 from querykeep_engines.mysql.syntax.words import AGGREGATES, WINDOW_ONLY
 from querykeep_guard.sql.facts import ColumnRole, Effect
@@ -28,12 +26,10 @@ if TYPE_CHECKING:
 _LOGICAL = frozenset({"AND", "OR", "XOR", "&&", "=", "<=>", ">=", ">", "<=", "<", "<>", "!="})
 
 
-class ValueAnalysis:
+class ValueAnalysis(NameResolution):
     """Finds what values are made of. Queries inside come from the query analysis built on it."""
 
-    def __init__(self, record: Record) -> None:
-        self.record = record
-        self._in_predicate = False
+    _in_predicate = False
 
     # --- entry points -------------------------------------------------------------------------
 
@@ -406,74 +402,6 @@ class ValueAnalysis:
             and not isinstance(last, (str, n.Name))
             and getattr(last, "value", "") == "CHAR"
         )
-
-    # --- names --------------------------------------------------------------------------------
-
-    def resolve(self, ref: n.ColumnRef, scope: Scope) -> Lineage:
-        """Return the lineage of a column's name, as the innermost scope that knows it has it."""
-        key = ref.parts[-1].value.lower()
-        at: Scope | None = scope
-        is_inner = True
-        is_open = False
-        while at is not None:
-            found = (
-                self._unqualified(key, at, with_aliases=not is_inner or at.see_aliases)
-                if len(ref.parts) == 1
-                else self._qualified(ref.parts, key, at)
-            )
-            if found is not None:
-                return found
-            if len(ref.parts) == 1 and at.is_open():
-                self._note_sized(key, at.bindings)
-                is_open = True
-            at = at.parent
-            is_inner = False
-        if is_open:
-            return NOTHING
-        name = ".".join(part.value for part in ref.parts)
-        self.record.problem(
-            "unknown_column",
-            f'column "{name}" is not in the tables named here',
-            object_=name,
-            position=ref.position,
-        )
-        return NOTHING
-
-    def _unqualified(self, key: str, scope: Scope, *, with_aliases: bool) -> Lineage | None:
-        found = scope.find_all(key)
-        if with_aliases and key in scope.aliases:
-            found = [*found, scope.aliases[key]]
-        if not found:
-            return None
-        self._note_sized(key, scope.bindings)
-        return found[0] if len(found) == 1 else combine(found, IDENTITY)
-
-    def _qualified(self, parts: tuple[n.Name, ...], key: str, scope: Scope) -> Lineage | None:
-        index = self.record.index
-        table = parts[-2].value
-        for binding in scope.bindings:
-            folds = index.folds or binding.schema.lower() == "information_schema"
-            if binding.alias != table and not (folds and binding.alias.lower() == table.lower()):
-                continue
-            if len(parts) == 3 and index.fold_schema(parts[0].value) != index.fold_schema(
-                binding.schema
-            ):
-                continue
-            found = binding.find(key)
-            if found is not None:
-                self._note_sized(key, [binding])
-                return found
-        return None
-
-    def _note_sized(self, key: str, bindings: list[Binding]) -> None:
-        for binding in bindings:
-            if key in binding.sized:
-                self.record.problem(
-                    "unsafe",
-                    f'column "{key}" of "{binding.relation}" tells size or place of tables',
-                    object_=str(binding.relation),
-                    matters_unmasked=False,
-                )
 
 
 _METHODS: dict[type, Callable[..., Lineage]] = {

@@ -20,6 +20,7 @@ _W = r"0-9A-Za-z$_\u0080-\uffff"
 _MASTER = re.compile(
     rf"""
       (?P<space>[\ \t\n\r\v\f]+)
+    | (?P<number>[0-9]+(?![{_W}.]))
     | (?P<word>[{_W}]+)
     | (?P<punct>[(),])
     | (?P<string>'[^'\\]*'(?!'))
@@ -52,6 +53,7 @@ _BAD = re.compile("[\x00\ud800-\udfff]")
 _ESCAPES = {"0": "\0", "b": "\b", "n": "\n", "r": "\r", "t": "\t", "Z": "\x1a"}
 _HINTED = frozenset({"SELECT", "INSERT", "REPLACE", "UPDATE", "DELETE"})
 _WORD, _STRING, _OPERATOR = TokenKind.WORD, TokenKind.STRING, TokenKind.OPERATOR
+_NUMBER = TokenKind.NUMBER
 
 MAX_TEXT_CHARS = 64 * 1024 * 1024
 """The longest text that is looked at, as the wire's own bound."""
@@ -104,6 +106,10 @@ class Lexer:
             elif kind == "punct":
                 mark = found.group()
                 tokens.append(Token(_OPERATOR, mark, mark, position, tight))
+                position = end
+            elif kind == "number":
+                raw = found.group()
+                tokens.append(Token(_NUMBER, raw, raw, position, tight))
                 position = end
             elif kind == "string":
                 raw = found.group()

@@ -45,17 +45,21 @@ class SessionParser(DmlParser):
         """Parse SET in all its forms; forms about accounts are classified."""
         start = self.advance().start
         if self.at_word("PASSWORD"):
-            return n.Utility("set_password", self.rest(), position=start)
+            return self._set_rest("set_password", start)
         if self.at_word("ROLE") or self.at_words("DEFAULT", "ROLE"):
-            return n.Utility("set_role", self.rest(), position=start)
+            return self._set_rest("set_role", start)
         if self.at_words("RESOURCE", "GROUP"):
-            return n.Utility("set_resource_group", self.rest(), position=start)
+            return self._set_rest("set_resource_group", start)
         if self.modes.is_mariadb and self.at_word("STATEMENT") and self.peek().value != "=":
             return self._set_for_statement(start)
         items = [self._set_item()]
         while self.accept(","):
             items.append(self._set_item())
         return n.SetStatement(tuple(items), None, start)
+
+    def _set_rest(self, action: str, start: int) -> n.Utility:
+        verb = self.tokens[self.index - 1]
+        return n.Utility(action, (verb, *self.rest()), position=start)
 
     def _set_for_statement(self, start: int) -> n.Statement:
         self.advance()
