@@ -75,8 +75,10 @@ class Supervisor:
             ProcessError: Something did not start; the text holds the end of its log.
         """
         with self._lock():
-            shops = self._start_servers()
-            self._migrate()
+            with ThreadPoolExecutor() as pool:
+                migration = pool.submit(self._migrate)
+                shops = self._start_servers()
+                migration.result()
             seeded = self._seed(shops)
             pids = self._start_services()
             crawl_catalogs(
@@ -198,9 +200,11 @@ class Supervisor:
             for service in everything
             if running(self._installation.pid_file(service.name)) is not None
         }
-        for service in everything:
-            if service.name not in were_running:
-                self._start_service(service)
+        to_start = [service for service in everything if service.name not in were_running]
+        for service in to_start:
+            self._make_room(service)
+        for service in to_start:
+            self._start_service(service)
         self._say("waiting until everything answers")
         for service in everything:
             if service.name in were_running and not self._is_ready(
@@ -208,6 +212,7 @@ class Supervisor:
             ):
                 self._say(f"{service.name} does not answer: starting it anew")
                 self._stop_service(service)
+                self._make_room(service)
                 self._start_service(service)
             self._wait_until_ready(service)
         return {
@@ -216,7 +221,8 @@ class Supervisor:
             if (identity := running(self._installation.pid_file(service.name))) is not None
         }
 
-    def _start_service(self, service: Service) -> None:
+    def _make_room(self, service: Service) -> None:
+        """End what is left of an earlier run and see that its ports are free."""
         # Children of one that was killed may still hold its ports and its queue.
         earlier = ProcessIdentity.read(self._installation.pid_file(service.name))
         if earlier is not None:
@@ -227,6 +233,8 @@ class Supervisor:
                     f"port {port} ({setting}) of {service.name} is taken by another program. "
                     f"Free it, or choose another in {self._installation.home / 'ports.json'}."
                 )
+
+    def _start_service(self, service: Service) -> None:
         self._say(f"starting {service.name}")
         start_detached(
             service.command,

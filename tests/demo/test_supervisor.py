@@ -112,20 +112,17 @@ def test_killed_processes_come_back_with_all_data(own_system: System) -> None:
     assert get(f"{again.api}/api/v1/me", again.accounts["admin"].api_token)["username"] == "admin"
 
 
-def test_stopped_system_is_down_and_starts_again(own_system: System) -> None:
-    pids = [ProcessIdentity.of(pid) for pid in read_system(own_system.home).pids.values()]
-    assert demo_command(own_system.home, "stop").returncode == 0
+def test_stopped_system_is_down_and_starts_again_once_its_ports_are_free(
+    own_system: System,
+) -> None:
+    home = own_system.home
+    pids = [ProcessIdentity.of(pid) for pid in read_system(home).pids.values()]
+    assert demo_command(home, "stop").returncode == 0
     assert not any(identity is not None and identity.is_running() for identity in pids)
-    status = demo_command(own_system.home, "status")
+    status = demo_command(home, "status")
     assert status.returncode == 1
     assert status.stdout.count("down") == len(SERVICES) + 3
-    assert start_system(own_system.home).accounts == own_system.accounts
-    assert demo_command(own_system.home, "status").returncode == 0
 
-
-def test_taken_port_at_a_later_run_names_the_setting(own_system: System) -> None:
-    home = own_system.home
-    assert demo_command(home, "stop").returncode == 0
     port = json.loads((home / "ports.json").read_text())["web"]
     with socket.socket() as squatter:
         squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -134,4 +131,5 @@ def test_taken_port_at_a_later_run_names_the_setting(own_system: System) -> None
         done = demo_command(home, "run")
         assert done.returncode == 1
         assert f"port {port} (QUERYKEEP_WEB_BIND) of middleware is taken" in done.stderr
-    start_system(home)
+    assert start_system(home).accounts == own_system.accounts
+    assert demo_command(home, "status").returncode == 0
