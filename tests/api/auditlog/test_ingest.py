@@ -232,4 +232,6 @@ def test_spool_of_another_service_raises_a_finding(spool) -> None:
     take(spool.records[:1])
     done = ingest(spool.records, service="middleware", ep="m-1", now=NOW)
     assert done == {"proxy-a": 2}
+    spool.statement()
+    ingest(spool.records[2:], service="middleware", ep="m-1", now=NOW)
     assert Event.objects.filter(kind="chain.foreign").count() == 1

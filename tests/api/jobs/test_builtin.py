@@ -58,7 +58,7 @@ def changes_of(row: JobRun) -> set[tuple[str, str]]:
     return {(change["kind"], change["subject"]) for change in row.changes}
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_crawl_lists_what_changed(connect, shop_postgresql: Shop, shop_mariadb: Shop) -> None:
     first = connect(shop_postgresql)
     connect(shop_mariadb)

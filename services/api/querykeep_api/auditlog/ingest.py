@@ -143,7 +143,7 @@ def _store(records: Sequence[SpoolRecord], service: str, ep: str, now: datetime)
             findings.append(
                 _Finding(
                     spool.state.spool_id,
-                    spool.state.acknowledged,
+                    1,  # one finding per spool, however many batches follow
                     "foreign",
                     f"service {service!r} sent records of a spool of {spool.state.service!r}",
                 )
