@@ -13,9 +13,18 @@ import pytest
 import trio
 from tests.relay.fix_relay import open_relay
 
-from querykeep_guard.audit.chain import scan_frames, verify_records
-from querykeep_guard.contracts.audit import StatementCompleted, StatementStarted, Verdict
-from querykeep_guard.contracts.session import ClientInfo, Route
+from querykeep_guard.audit.chain import encode_frame, make_record, scan_frames, verify_records
+from querykeep_guard.contracts.audit import (
+    Outcome,
+    SessionClosed,
+    SessionOpened,
+    SignInRefused,
+    StatementCompleted,
+    StatementStarted,
+    Verdict,
+)
+from querykeep_guard.contracts.session import ClientInfo, EndReason, Route
+from querykeep_relay.frames import make_frame
 from querykeep_relay.recovery import adopt_spools
 from querykeep_relay.segments import SpoolFolder, SpoolLockedError
 from querykeep_relay.spool import Spool, SpoolFullError
@@ -66,6 +75,25 @@ def test_an_appended_event_is_in_the_file_at_once(tmp_path):
     spool.close()
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        started("select '한글', \"q\", \\ \u2028 \x00 \U0001f600"),
+        StatementCompleted("s1", "session-1", NOW, Outcome.ERROR, 1, 2, 1.5, "err", "42601"),
+        SessionOpened("s", NOW, "u", "ann", Route.AGENT, ClientInfo("::1", "psql"), "c", "n", True),
+        SessionClosed("s", NOW, EndReason.IDLE, 1, 2, 3, "why"),
+        SignInRefused(NOW, "c1", "ann", Route.EDITOR, ClientInfo("10.0.0.1"), "locked", ""),
+    ],
+)
+def test_the_fast_frame_is_the_guards_own_byte_for_byte(event):
+    for prev in (bytes(32), bytes(range(32))):
+        record = make_record("sp-1", 7, "e-1", NOW, event, prev)
+        assert make_frame("sp-1", 7, "e-1", NOW, event, prev) == (
+            record.hash,
+            encode_frame(record),
+        )
+
+
 def test_the_chain_goes_through_segments(tmp_path):
     spool = make_spool(tmp_path, segment_bytes=2000)
     for number in range(20):
@@ -85,8 +113,6 @@ def test_a_full_spool_refuses_statements_but_takes_their_ends(tmp_path):
         spool.append(started("select 4" + " " * 1000, "s4"))
     assert spool.is_full
     size = spool.size_bytes
-    from querykeep_guard.contracts.audit import Outcome
-
     spool.append(StatementCompleted("s1", "session-1", NOW, Outcome.OK, 1, 1, 1.0))
     assert spool.size_bytes > size
     spool.close()

@@ -29,7 +29,7 @@ _LOG = logging.getLogger(__name__)
 _HEADER = struct.Struct(">4sII")
 BATCH_RECORDS = 500
 BATCH_BYTES = 1024 * 1024
-_LINGER_S = 0.05
+_LINGER_S = 0.1
 """Gathers records of one burst; an event is to be searchable within a second."""
 _RETRY_FIRST_S = 0.2
 _RETRY_MOST_S = 10.0
@@ -89,6 +89,9 @@ class Shipper:
                 continue
             if await self._ship(batch):
                 delay = _RETRY_FIRST_S
+                if len(batch.bodies) < BATCH_RECORDS and not self._adopted:
+                    # Under load, wait for a fuller batch rather than ask the API per statement.
+                    await trio.sleep(_LINGER_S)
             else:
                 await trio.sleep(delay)
                 delay = min(delay * 2, _RETRY_MOST_S)
@@ -111,7 +114,7 @@ class Shipper:
         if acknowledged.get(self._spool.spool_id, 0) < batch.last[0]:
             _LOG.warning("the API did not acknowledge audit records up to %d", batch.last[0])
             return False
-        self._spool.acknowledge(batch.last)
+        self._spool.acknowledge(*batch.last)
         self._segment, self._offset = batch.segment, batch.offset
         done, self._acknowledged = self._acknowledged, trio.Event()
         done.set()

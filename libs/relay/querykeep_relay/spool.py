@@ -17,16 +17,16 @@ from pathlib import Path
 
 import trio
 
-from querykeep_guard.audit.chain import GENESIS_HASH, encode_frame, make_record
+from querykeep_guard.audit.chain import GENESIS_HASH
 from querykeep_guard.contracts.audit import (
     AuditEvent,
     SessionClosed,
     SessionOpened,
-    SpoolRecord,
     StatementCompleted,
     StatementStarted,
     Verdict,
 )
+from querykeep_relay.frames import make_frame
 from querykeep_relay.segments import SpoolFolder, SpoolState
 
 _LOG = logging.getLogger(__name__)
@@ -134,15 +134,10 @@ class Spool:
             SpoolFullError: The size limit or the disk is reached; nothing was recorded.
             OSError: The disk failed in another way; nothing was recorded.
         """
-        record = make_record(
-            self.spool_id,
-            self.sequence + 1,
-            self._new_id(),
-            self._now(),
-            event,
-            self._prev_hash,
+        sequence = self.sequence + 1
+        digest, frame = make_frame(
+            self.spool_id, sequence, self._new_id(), self._now(), event, self._prev_hash
         )
-        frame = encode_frame(record)
         self._check_room(event, len(frame))
         if self._file < 0 or (
             self._segment_size and self._segment_size + len(frame) > self._segment_bytes
@@ -150,12 +145,12 @@ class Spool:
             self._rotate()
         self._write(frame)
         self._segment_size += len(frame)
-        self.sequence, self._prev_hash = record.sequence, record.hash
+        self.sequence, self._prev_hash = sequence, digest
         self.open.note(event)
         self._dirty = True
         self._sync_wanted.set()
         self._grown.set()
-        return record.sequence
+        return sequence
 
     def _check_room(self, event: AuditEvent, length: int) -> None:
         limit = self._limit_bytes
@@ -267,11 +262,8 @@ class Spool:
         self._closed_bytes -= freed_bytes
         self.is_full = self.size_bytes >= self._limit_bytes
 
-    def acknowledge(self, record: SpoolRecord | tuple[int, bytes]) -> None:
-        """Everything up to this record (or sequence and hash) is with the API."""
-        sequence, digest = (
-            (record.sequence, record.hash) if isinstance(record, SpoolRecord) else record
-        )
+    def acknowledge(self, sequence: int, digest: bytes) -> None:
+        """Everything up to the record with this sequence and hash is with the API."""
         self.state.acknowledged = sequence
         self.state.acknowledged_hash = digest
 
