@@ -1,0 +1,1 @@
+"""PostgreSQL: wire protocol, session, analyzer, catalog and driver."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from querykeep_engines.postgresql.analysis import expressions, queries, relations, types
+from querykeep_engines.postgresql.analysis import expressions, queries, relations, types, writes
 from querykeep_engines.postgresql.analysis.model import Clause, Field, Findings, Scope
+from querykeep_engines.postgresql.analysis.names import TEMP
 from querykeep_engines.postgresql.analysis.parsing import pb
 from querykeep_engines.postgresql.analysis.utility import new_name
 from querykeep_guard.contracts.policy import StatementKind as Kind
@@ -89,13 +90,19 @@ def _table_element(node: Any, f: Findings) -> None:
 
 def _create_view(stmt: Any, f: Findings) -> Kind:
     """CREATE VIEW: the query is judged as if it ran, so that no hidden predicate is laundered."""
-    queries.query(stmt.query.select_stmt, None, f)
-    f.writes[new_name(stmt.view, f)] = None
+    fields = queries.query(stmt.query.select_stmt, None, f)
+    name = new_name(stmt.view, f)
+    f.writes[name] = None
+    if name.schema == TEMP or any(read.schema == TEMP for read in f.reads):
+        # The catalog will not know it, so that what it shows would have no lineage.
+        for field in fields or ():
+            writes.copied(field.value, f"temporary view {name.name}", f)
+        f.effects.add(Effect.COPIES_DATA)
     return Kind.CREATE
 
 
 def _index(stmt: Any, f: Findings) -> Kind:
-    """CREATE INDEX: a unique one tells duplicates, an expression may fail."""
+    """CREATE INDEX tells duplicates and values that are too long; an expression may fail."""
     item = relations.item(stmt.relation, f)
     scope = Scope()
     scope.add([item], item.fields or (), unknown=item.fields is None)
@@ -105,7 +112,7 @@ def _index(stmt: Any, f: Findings) -> Kind:
         element = part.index_elem
         if element.HasField("expr"):
             expressions.evaluate(element.expr, scope, _INDEXED, f)
-        elif stmt.unique:
+        else:
             for value in item.find(element.name):
                 f.use(value.sources, _INDEXED)
     if stmt.HasField("where_clause"):

@@ -227,6 +227,10 @@ class Names:
                 return False
         return True
 
+    def permanent(self, name: str) -> Relation | None:
+        """Return what an unqualified name would mean without the session's temporary tables."""
+        return self.without_temporary().relation("", name)
+
     def creation_schema(self) -> str:
         """Return the schema that an unqualified CREATE makes things in."""
         for entry in self.declared:

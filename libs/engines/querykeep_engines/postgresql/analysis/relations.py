@@ -55,10 +55,19 @@ def item(node: Any, f: Findings) -> Item:
     database = f.names.shared.catalog.database
     if node.catalogname and node.catalogname != database:
         f.problem("unknown_relation", f'database "{node.catalogname}" is not this one')
-    if f.names.is_temporary(schema, name):
-        f.read(RelationName(TEMP, name))
-        return Item(name, None, schema=TEMP)
     relation = f.names.relation(schema, name)
+    if f.names.is_temporary(schema, name):
+        # The temporary table may be gone again (DROP, ROLLBACK, DISCARD): then it is this one.
+        relation = None if schema else f.names.permanent(name)
+        if relation is None:
+            f.read(RelationName(TEMP, name))
+            return Item(name, None, schema=TEMP)
+        f.problem(
+            "ambiguous",
+            f'"{name}" may be a temporary table or "{relation.schema}.{name}": name its schema',
+            about=f"{relation.schema}.{name}",
+            location=node.location,
+        )
     if relation is None:
         spoken = f"{schema}.{name}" if schema else name
         f.problem(

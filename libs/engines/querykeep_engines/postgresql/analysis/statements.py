@@ -68,6 +68,8 @@ def analyze(text: str, context: SessionContext, shared: CatalogNames) -> tuple[S
         facts = _one(raw.stmt, text[start:end], start, end, f, context)
         if not path_known and (facts.reads or facts.writes or facts.functions):
             facts = _with_unknown_path(facts)
+        if Effect.DDL in facts.effects or _sets_unknown(facts):
+            path_known = False
         found.append(facts)
         for change in facts.settings:
             if change.name.lower() in ("search_path", "all", "role", "session_authorization"):
@@ -82,6 +84,12 @@ def analyze(text: str, context: SessionContext, shared: CatalogNames) -> tuple[S
         if facts.kind is Kind.TRANSACTION and found[:-1] and any(x.settings for x in found):
             path_known = False
     return tuple(found)
+
+
+def _sets_unknown(facts: StatementFacts) -> bool:
+    """True when a statement changes a setting that its text does not tell."""
+    calls = any(name.rpartition(".")[2] == "set_config" for name in facts.functions)
+    return (calls and not facts.settings) or Effect.PROCEDURE in facts.effects
 
 
 def _literal_path(change: SettingChange) -> tuple[str, ...] | None:
@@ -107,7 +115,7 @@ def _with_unknown_path(facts: StatementFacts) -> StatementFacts:
 
     problem = Problem(
         "unsupported",
-        "an earlier statement of this text changes how names are read: send it on its own",
+        "an earlier statement of this text may change what names mean: send it on its own",
         matters_unmasked=False,
     )
     return replace(facts, problems=(*facts.problems, problem))
@@ -216,7 +224,7 @@ def _facts(
         objects=tuple(name for name in names if name),
         has_where=f.has_where,
         literals_matter=f.literals_matter,
-        written_literals=tuple(dict.fromkeys(f.written_literals)),
+        written_literals=tuple(f.written_literals),
         problems=tuple(f.problems.values()),
         extra=tuple(extra),
         redacted_text=redacted(text),

@@ -84,6 +84,7 @@ class Target:
         if self.relation is not None and self.relation.schema in SYSTEM_SCHEMAS:
             f.problem("unsafe", f'"{self.name}" belongs to the system', about=str(self.name))
         self.by_name = {field.name: field.value for field in self.item.fields or ()}
+        self._literals: set[tuple[str, str]] = set()
 
     @property
     def columns(self) -> list[str]:
@@ -103,9 +104,10 @@ class Target:
     def literal(self, name: str, text: str, f: Findings) -> None:
         """Note a literal that is written into a column."""
         value = self.by_name.get(name)
-        if value is not None:
+        if value is not None and (name, text) not in self._literals:
+            self._literals.add((name, text))
             f.literals_matter = True
-            f.written_literals.extend((source, text) for source in sorted(value.sources))
+            f.written_literals.extend((source, text) for source in value.sources)
 
 
 def _insert(stmt: Any, outer: Scope, f: Findings) -> tuple[Field, ...] | None:
