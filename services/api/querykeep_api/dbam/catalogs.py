@@ -39,11 +39,13 @@ def payload_of(connection_id: str, fingerprint: str = "") -> tuple[str, bytes] |
 def catalog_of(connection_id: str) -> Catalog | None:
     """Return the newest catalog, parsed (the most recent ones stay in memory)."""
     row = latest(connection_id)
-    return _parsed(row.pk) if row is not None else None
+    return _parsed(connection_id, row.fingerprint, row.pk) if row is not None else None
 
 
 @lru_cache(maxsize=_IN_MEMORY)
-def _parsed(version_pk: int) -> Catalog:
+def _parsed(_connection_id: str, _fingerprint: str, version_pk: int) -> Catalog:
+    """Parse a stored catalog. The key names its content too: the number of a row whose transaction
+    was undone is given again."""
     payload = CatalogVersion.objects.values_list("payload", flat=True).get(pk=version_pk)
     return loads(Catalog, zlib.decompress(bytes(payload)))
 
