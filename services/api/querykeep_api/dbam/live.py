@@ -19,6 +19,10 @@ from querykeep_guard.contracts.session import EndReason
 
 SILENT_AFTER = timedelta(seconds=30)
 SILENT = "ep_silent"
+LOST = "lost"
+REVIVABLE = (SILENT, LOST)
+"""Ends that we only inferred: a report that names the session again takes them back. A late
+heartbeat, written before the session opened, must not end it."""
 # A grant is given before the enforcement point can list its session: until then it is not missed.
 _UNLISTED_GRACE = timedelta(seconds=20)
 _SEEN_GRAIN = timedelta(seconds=2)
@@ -95,7 +99,7 @@ def take_heartbeat(beat: Heartbeat) -> HeartbeatAnswer:
             continue
         if row is None:
             end[report.id] = End(EndReason.REVOKED, DELETED)
-        elif row.ended_at is not None and row.ended_reason != SILENT:
+        elif row.ended_at is not None and row.ended_reason not in REVIVABLE:
             end[report.id] = End(EndReason.KILLED, "The session was closed.")
         elif row.end_reason:
             end[report.id] = End(EndReason(row.end_reason), row.end_message)
@@ -139,7 +143,7 @@ def close_sessions(ep: str, ended: Iterable[SessionEnded]) -> None:
     with transaction.atomic():
         for item in ended:
             LiveSession.everything.filter(
-                Q(ended_at=None) | Q(ended_reason=SILENT), pk=item.id
+                Q(ended_at=None) | Q(ended_reason__in=REVIVABLE), pk=item.id
             ).update(ended_at=now, ended_reason=item.reason[:40], ended_detail=item.detail)
 
 
@@ -237,7 +241,7 @@ def _refresh(beat: Heartbeat, rows: Mapping[str, LiveSession], now: datetime) ->
                 setattr(row, name, value)
         if lost:
             LiveSession.everything.filter(pk__in=lost, ended_at=None).update(
-                ended_at=now, ended_reason="lost", ended_detail="Its process does not know it."
+                ended_at=now, ended_reason=LOST, ended_detail="Its process does not know it."
             )
         busy = [
             row.web_session_id
@@ -263,6 +267,6 @@ def _changes(row: LiveSession, report: SessionReport) -> dict[str, object]:
     changes = {name: value for name, value in told.items() if getattr(row, name) != value}
     if "statement_id" in changes:
         changes["statement"] = (report.statement or "")[:_SHOWN_STATEMENT_CHARS].replace("\x00", "")
-    if row.ended_at is not None and row.ended_reason == SILENT:
+    if row.ended_at is not None and row.ended_reason in REVIVABLE:
         changes.update(ended_at=None, ended_reason="", ended_detail="")  # it was only cut off
     return changes
