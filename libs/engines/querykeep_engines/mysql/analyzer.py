@@ -74,6 +74,9 @@ class MysqlAnalyzer:
             StatementSyntaxError: The text cannot be cut or parsed with certainty, or is nested too
                 deep; nothing of it may run.
         """
+        if "sql_mode" not in dict(context.settings):
+            server = tuple((k, v) for k, v in catalog.settings if k == "sql_mode")
+            context = replace(context, settings=(*context.settings, *server))
         try:
             return self._analyze(text, context, self._index(catalog))
         except RecursionError:

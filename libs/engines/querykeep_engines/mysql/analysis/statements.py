@@ -187,6 +187,8 @@ class StatementAnalysis(SettingAnalysis):
             return self._lock(tree)
         if action == "kill":
             self._refused("KILL ends statements of others", waived=True)
+            if tree.value is not None:
+                self.predicate(tree.value, Scope(None), "KILL")
             return Finding(_K.KILL)
         if action == "load":
             return self._load(tree)

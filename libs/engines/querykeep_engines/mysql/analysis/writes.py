@@ -290,6 +290,8 @@ class WriteAnalysis(QueryAnalysis):
             inner.visible = [*inner.visible, *(c for c in own if names)]
         if statement.query is not None and isinstance(statement.query.first, n.Select):
             source = Scope(None)
+            if statement.query.with_ is not None:
+                source.ctes = self._common_tables(statement.query.with_, None, {})
             if statement.query.first.table is not None:
                 self._from(statement.query.first.table, source)
             inner.parent = source

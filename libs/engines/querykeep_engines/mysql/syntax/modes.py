@@ -89,12 +89,16 @@ class LexicalModes:
         """Return the modes of a session.
 
         Raises:
-            StatementSyntaxError: The version is not understood, or ``sql_mode`` selects another
-                grammar (Oracle), which this parser does not know.
+            StatementSyntaxError: Version or ``sql_mode`` is not known, or ``sql_mode`` selects
+                another grammar (Oracle), which this parser does not know.
         """
         settings = dict(context.settings)
+        if "sql_mode" not in settings:
+            raise StatementSyntaxError(
+                "the session's sql_mode is not known, without which no text can be read"
+            )
         modes = cls(context.flavour == "mariadb", parse_version(context.server_version))
-        modes = modes.with_sql_mode(settings.get("sql_mode", ""))
+        modes = modes.with_sql_mode(settings["sql_mode"])
         if modes.oracle:
             raise StatementSyntaxError(
                 "sql_mode ORACLE selects a grammar that is not understood; change sql_mode"
