@@ -11,7 +11,13 @@ from tests.polling import until
 from tests.relay.fix_fake_engine import FakeEngine, make_catalog
 from tests.relay.fix_internal_api import make_policy
 
-from querykeep_guard.contracts.policy import AllowedHours, GrantScope, StatementKind
+from querykeep_guard.contracts.policy import (
+    AllowedHours,
+    GrantScope,
+    StatementCheck,
+    StatementKind,
+    StatementRule,
+)
 from querykeep_guard.contracts.session import EndReason
 from querykeep_guard.sql.facts import SessionContext
 from querykeep_relay.decider import Decider
@@ -53,9 +59,38 @@ async def test_a_remembered_decision_ends_with_its_grant():
     (decision,) = await decider.decide(engine, "select 1", CONTEXT, handle, catalog)
     assert decision.may_run
     now[0] += timedelta(seconds=5)
-    assert decider.cached("select 1", CONTEXT, handle, catalog) is None
+    assert decider.cached(engine, "select 1", CONTEXT, handle, catalog) is None
     (decision,) = await decider.decide(engine, "select 1", CONTEXT, handle, catalog)
     assert not decision.may_run
+
+
+async def test_a_rule_on_the_text_is_asked_for_each_text():
+    engine, decider = FakeEngine(), Decider(lambda: NOW)
+    rule = StatementRule("s1", "no seven", StatementCheck.PATTERN, values=("7",))
+    handle = PolicyHandles().of(make_policy(statement_rules=(rule,)))
+    catalog = make_catalog("f1")
+    verdicts = [
+        (await decider.decide(engine, f"select {number}", CONTEXT, handle, catalog))[0].may_run
+        for number in (1, 7, 8, 7)
+    ]
+    assert verdicts == [True, False, True, False]
+
+
+async def test_a_shared_decision_carries_its_own_text_and_ends_with_the_grant():
+    now = [NOW]
+    engine, decider = FakeEngine(), Decider(lambda: now[0])
+    grant = GrantScope(
+        "g", "ro", frozenset({StatementKind.SELECT}), valid_until=NOW + timedelta(seconds=5)
+    )
+    handle = PolicyHandles().of(make_policy(grants=(grant,)))
+    catalog = make_catalog("f1")
+    await decider.decide(engine, "select 1", CONTEXT, handle, catalog)
+    (known,) = decider.cached(engine, "  select 22 ;", CONTEXT, handle, catalog) or (None,)
+    assert known is None or known.facts.text == "select 22"
+    (known,) = decider.cached(engine, "select 333", CONTEXT, handle, catalog)
+    assert (known.facts.text, known.facts.start, known.facts.end) == ("select 333", 0, 10)
+    now[0] += timedelta(seconds=5)
+    assert decider.cached(engine, "select 4444", CONTEXT, handle, catalog) is None
 
 
 async def test_two_persons_share_only_equal_policies():
@@ -83,14 +118,14 @@ async def test_a_cached_decision_is_far_below_a_parse():
     handle = PolicyHandles().of(make_policy())
     catalog = make_catalog("f1")
     await decider.decide(engine, "select 1", CONTEXT, handle, catalog)
-    best = min(_timed(decider, handle, catalog) for _ in range(200))
+    best = min(_timed(engine, decider, handle, catalog) for _ in range(200))
     assert engine.fake_analyzer.calls == 1
     assert best < 0.005
 
 
-def _timed(decider, handle, catalog) -> float:
+def _timed(engine, decider, handle, catalog) -> float:
     started = time.perf_counter()
-    assert decider.cached("select 1", CONTEXT, handle, catalog) is not None
+    assert decider.cached(engine, "select 1", CONTEXT, handle, catalog) is not None
     return time.perf_counter() - started
 
 

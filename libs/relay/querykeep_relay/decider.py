@@ -27,6 +27,7 @@ _SLOW_S = 0.010
 _CACHED_SHAPES = 1024
 _ANALYSIS_TIMEOUT_S = 60.0
 _WORKER_THREADS = 2
+_SHAPE = "shape"
 _BLANK = " \t\r\n;"
 
 _ShapeKey = tuple[str, str, str, SessionContext]
@@ -43,15 +44,36 @@ class Decider:
         self._limiter = trio.CapacityLimiter(_WORKER_THREADS)
 
     def cached(
-        self, text: str, context: SessionContext, handle: PolicyHandle, catalog: Catalog
+        self,
+        engine: Engine,
+        text: str,
+        context: SessionContext,
+        handle: PolicyHandle,
+        catalog: Catalog,
     ) -> tuple[Decision, ...] | None:
-        """Return remembered decisions on exactly this text, or None."""
-        entry = handle.cache.get((text, context, catalog.fingerprint))
+        """Return remembered decisions on this text, or on one of its shape, or None."""
+        if len(text) > CACHED_TEXT_BYTES:
+            return None
+        known = self._remembered(handle, (text, context, catalog.fingerprint))
+        if known is not None or not handle.shares_by_shape:
+            return known
+        shape = engine.analyzer().shape(text, context)
+        if shape is None:
+            return None
+        known = self._remembered(handle, (_SHAPE, shape, context, catalog.fingerprint))
+        if known is None:
+            return None
+        start, end = _span(text)
+        facts = dataclasses.replace(known[0].facts, text=text[start:end], start=start, end=end)
+        return (dataclasses.replace(known[0], facts=facts),)
+
+    def _remembered(self, handle: PolicyHandle, key: object) -> tuple[Decision, ...] | None:
+        entry = handle.cache.get(key)
         if entry is None:
             return None
         valid_until, decisions = entry
         if self._now() >= valid_until:
-            del handle.cache[(text, context, catalog.fingerprint)]
+            del handle.cache[key]
             return None
         return decisions
 
@@ -64,7 +86,7 @@ class Decider:
         catalog: Catalog,
     ) -> tuple[Decision, ...]:
         """Return one decision per statement of a text; a text that cannot be parsed gives one."""
-        found = self.cached(text, context, handle, catalog)
+        found = self.cached(engine, text, context, handle, catalog)
         if found is not None:
             return found
         policy, now = handle.policy, self._now()
@@ -75,14 +97,18 @@ class Decider:
         except trio.TooSlowError:
             return (stale_refusal("the text takes too long to analyze", text, policy),)
         decisions = tuple(decide(one, policy, now, catalog) for one in facts)
-        if any(not decision.may_run for decision in decisions) and self._is_shared(facts, text):
+        shared = self._is_shared(facts, text)
+        if shared and not decisions[0].may_run:
             # Positions and literals in a refusal must be this text's own.
             facts = await self._analyzed(engine, text, context, catalog)
             decisions = tuple(decide(one, policy, now, catalog) for one in facts)
         if len(text) <= CACHED_TEXT_BYTES:
-            handle.remember(
-                (text, context, catalog.fingerprint), next_change(policy, now), decisions
-            )
+            key: tuple[object, ...] = (text, context, catalog.fingerprint)
+            if shared and decisions[0].may_run and handle.shares_by_shape:
+                shape = engine.analyzer().shape(text, context)
+                if shape is not None:
+                    key = (_SHAPE, shape, context, catalog.fingerprint)
+            handle.remember(key, next_change(policy, now), decisions)
         return decisions
 
     def _is_shared(self, facts: tuple[StatementFacts, ...], text: str) -> bool:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from datetime import datetime, timedelta
 from weakref import WeakValueDictionary
 
-from querykeep_guard.contracts.policy import SessionPolicy
+from querykeep_guard.contracts.policy import SessionPolicy, StatementCheck
 from querykeep_guard.contracts.session import EndReason
 from querykeep_guard.policy.decision import Decision
 from querykeep_guard.policy.index import is_grant_active
@@ -23,10 +23,15 @@ class PolicyHandle:
     """A policy with its decision cache; ``cache`` maps a key of the decider to (valid until,
     decisions), least recently used first."""
 
-    __slots__ = ("__weakref__", "cache", "policy")
+    __slots__ = ("__weakref__", "cache", "policy", "shares_by_shape")
 
     def __init__(self, policy: SessionPolicy) -> None:
         self.policy = policy
+        # A rule that looks at the text may tell two texts of one shape apart.
+        self.shares_by_shape = not any(
+            rule.check in (StatementCheck.PATTERN, StatementCheck.DIGEST)
+            for rule in policy.statement_rules
+        )
         self.cache: OrderedDict[object, tuple[datetime, tuple[Decision, ...]]] = OrderedDict()
 
     def remember(self, key: object, valid_until: datetime, decisions: tuple[Decision, ...]) -> None:

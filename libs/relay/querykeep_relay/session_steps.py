@@ -125,7 +125,9 @@ class SessionSteps(SessionCore):
             raise RuntimeError("a session asked for a decision before it had a policy")
         catalog = services.catalogs.current_nowait(connection_id)
         if catalog is not None:
-            known = services.decider.cached(command.text, command.context, handle, catalog)
+            known = services.decider.cached(
+                self._engine, command.text, command.context, handle, catalog
+            )
             if known is not None:
                 self._recorder.decided(known)
                 return known
