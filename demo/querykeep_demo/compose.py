@@ -62,9 +62,6 @@ def make_secrets(volumes: Path, *, now: datetime.datetime) -> None:
         key = _kept(volumes / service / "internal.key", lambda: secrets.token_hex(32))
         digests[service] = hashlib.sha256(key.encode()).hexdigest()
         variables = {"QUERYKEEP_INTERNAL_KEY_FILE": str(volumes / service / "internal.key")}
-        if service == "proxy":
-            variables["QUERYKEEP_TLS_CERT_FILE"] = str(volumes / "proxy/server.pem")
-            variables["QUERYKEEP_TLS_KEY_FILE"] = str(volumes / "proxy/server-key.pem")
         _environment(volumes / service, variables)
     write_private(volumes / "api/service-keys.json", digests)
     _environment(
@@ -76,10 +73,17 @@ def make_secrets(volumes: Path, *, now: datetime.datetime) -> None:
     )
     make_certificates(
         ca_file=volumes / "public/ca.pem",
-        ca_key_file=volumes / "proxy/ca-key.pem",
-        cert_file=volumes / "proxy/server.pem",
-        key_file=volumes / "proxy/server-key.pem",
+        ca_key_file=volumes / "ca/ca-key.pem",
+        cert_file=volumes / "tls/server.pem",
+        key_file=volumes / "tls/server-key.pem",
         now=now,
+    )
+    _environment(
+        volumes / "tls",
+        {
+            "QUERYKEEP_TLS_CERT_FILE": str(volumes / "tls/server.pem"),
+            "QUERYKEEP_TLS_KEY_FILE": str(volumes / "tls/server-key.pem"),
+        },
     )
     for name in ("postgresql", "mariadb", "shop_postgresql", "shop_mariadb"):
         _kept(volumes / f"demo/{name}.password", new_password)

@@ -105,6 +105,8 @@ def environment(
         "QUERYKEEP_PROXY_HEALTH_BIND": f"{HOST}:{ports.proxy_health}",
         "QUERYKEEP_PORTS": f"{ports.connections}-{ports.last_connection}",
         "QUERYKEEP_PORTS_HOST": HOST,
+        "QUERYKEEP_ESTABLISH_URL": f"https://{HOST}:{ports.establish}",
+        "QUERYKEEP_PUBLIC_DATA_ADDRESS": f"{HOST}:{ports.data}",
         "QUERYKEEP_CA_FILE": str(installation.ca_file),
     }
     for secret in ("QUERYKEEP_SECRET_FILE", "QUERYKEEP_SERVICE_KEYS_FILE"):
