@@ -329,6 +329,7 @@ export interface Job {
   titles: { en: string; ko: string }
   descriptions: { en: string; ko: string }
   schedule: string
+  every_s: number | null
   can_run_now: boolean
   next_run_at: string | null
   running: boolean

@@ -9,4 +9,11 @@ export function engineLabel(name: string): string {
   return ENGINES.find((engine) => engine.name === name)?.label ?? name
 }
 
+/** Schemas of the engines themselves: shown last, folded. */
+const SYSTEM_SCHEMAS = new Set(['information_schema', 'pg_catalog', 'pg_toast', 'mysql', 'performance_schema', 'sys'])
+
+export function isSystemSchema(name: string): boolean {
+  return SYSTEM_SCHEMAS.has(name)
+}
+
 export const TLS_MODES = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full']

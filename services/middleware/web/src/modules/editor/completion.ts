@@ -7,6 +7,7 @@
 import type { CompletionContext, CompletionResult, Completion } from '@codemirror/autocomplete'
 import { page, request, withQuery } from '@/api/client'
 import type { RelationDetail, RelationEntry } from '@/api/types'
+import { isSystemSchema } from '@/modules/databases/engines'
 import { statementAt } from './statement-at'
 import { bare, tablesIn, type NamedTable } from './tables-in'
 
@@ -44,7 +45,8 @@ async function resolve(connectionId: string, table: NamedTable): Promise<Relatio
   let { schema } = table
   if (!schema) {
     const candidates = await searchRelations(connectionId, table.name)
-    const match = candidates.find((entry) => entry.name.toLowerCase() === table.name.toLowerCase())
+    const named = candidates.filter((entry) => entry.name.toLowerCase() === table.name.toLowerCase())
+    const match = named.find((entry) => !isSystemSchema(entry.schema)) ?? named[0]
     if (!match) return null
     schema = match.schema
     return readRelation(connectionId, schema, match.name)
@@ -107,6 +109,7 @@ export function catalogSource(connectionId: string, engine: string, words: Compl
       const options: Completion[] = details.flatMap((relation) => (relation ? columnsOf(relation, engine, words) : []))
       for (const table of tables) if (table.alias) options.push({ label: table.alias, type: 'variable', detail: table.name })
       for (const entry of relations) {
+        if (isSystemSchema(entry.schema) && !prefix.startsWith('pg_')) continue
         options.push({ label: entry.name, apply: quoted(entry.name, engine), type: 'class', detail: entry.schema, boost: 1 })
       }
       return { from: word?.from ?? context.pos, options }

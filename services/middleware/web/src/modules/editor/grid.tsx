@@ -91,7 +91,7 @@ export function ResultGrid({
     void themeName
     return gridTheme()
   }, [themeName])
-  const [, redraw] = useState(0)
+  const [version, redraw] = useState(0)
   const [widths, setWidths] = useState<Record<number, number>>({})
   const [selection, setSelection] = useState<GridSelection>({ columns: CompactSelection.empty(), rows: CompactSelection.empty() })
   const [tip, setTip] = useState<{ text: string; bounds: Rectangle } | null>(null)
@@ -145,7 +145,9 @@ export function ResultGrid({
             : {}),
       }
     },
-    [pages, result.columns, colours],
+    // A page that arrives changes what the cells say.
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+    [pages, version, result.columns, colours],
   )
 
   const drawCell = useCallback<DrawCellCallback>(

@@ -6,6 +6,11 @@ import { VerdictBadge } from '@/components/ui/Badge'
 import { RuleLink } from '@/components/ui/RuleLink'
 import type { Failure } from '@/lib/editor-messages.gen'
 
+/** The words without the address that the button carries. */
+function withoutLink(message: string): string {
+  return message.replace(/:?\s*https?:\/\/\S+/, '.').replace(/\.\.$/, '.')
+}
+
 /** A path of our own from a link that may carry the installation's whole address; null for others. */
 export function ownPath(url: string): string | null {
   if (/^\/(?![/\\])/.test(url)) return url
@@ -17,24 +22,34 @@ export function ownPath(url: string): string | null {
   }
 }
 
+/** A text that no engine could read: nobody forbade anything. */
+const SYNTAX_CODES = new Set(['42601', '1064'])
+
+/** Where the next step leads: the link of its own, or the one that the words carry. */
+export function nextPath(failure: Failure): string | null {
+  const link = failure.next_url || (/https?:\/\/[^\s"]+/.exec(`${failure.next_step} ${failure.message}`)?.[0] ?? '')
+  return link ? ownPath(link.replace(/[.,;]$/, '')) : null
+}
+
 /** A statement that was refused or failed: what, by which rule, what to do, where in the text. */
 export function FailurePanel({ failure, onGoTo }: { failure: Failure; onGoTo?: () => void }) {
   const { t } = useTranslation()
   const navigate = useNavigate()
-  const refused = failure.verdict !== null && failure.verdict !== 'allowed' && failure.verdict !== 'masked'
+  const syntax = SYNTAX_CODES.has(failure.code)
+  const refused = !syntax && failure.verdict !== null && failure.verdict !== 'allowed' && failure.verdict !== 'masked'
   const waits = failure.verdict === 'needs_approval' || failure.verdict === 'needs_reason'
-  const path = failure.next_url ? ownPath(failure.next_url) : null
+  const path = nextPath(failure)
   const Icon = refused ? Ban : AlertTriangle
   return (
     <div className={`qk-failure ${waits ? 'qk-tone-wait' : 'qk-tone-deny'}`} role="alert">
       <Icon size={16} aria-hidden />
       <div className="qk-failure-body">
         <div className="qk-row">
-          {refused && failure.verdict ? <VerdictBadge verdict={failure.verdict} /> : <b>{t('editor.failed')}</b>}
+          {refused && failure.verdict ? <VerdictBadge verdict={failure.verdict} /> : <b>{syntax ? t('editor.syntaxError') : t('editor.failed')}</b>}
           {failure.code ? <code>{failure.code}</code> : null}
           {failure.object ? <code className="qk-failure-object">{failure.object}</code> : null}
         </div>
-        <p className="qk-failure-message">{failure.message}</p>
+        <p className="qk-failure-message">{path ? withoutLink(failure.message) : failure.message}</p>
         {failure.detail ? <p>{failure.detail}</p> : null}
         {failure.hint ? (
           <p>

@@ -154,7 +154,7 @@ function ResultPane({
             ))}
           </span>
         ) : null}
-        <span className="qk-spacer" />
+        <span className="qk-result-figures">
         <span className="qk-muted qk-num">
           {result.complete ? '' : `${t('grid.growing')} `}
           {t('editor.rows', { count: result.rows, shown: formatNumber(result.rows, i18n.language) })} · {formatBytes(result.bytes)}
@@ -174,6 +174,7 @@ function ResultPane({
             ]}
           />
         ) : null}
+        </span>
       </div>
       {filtering ? (
         <FilterForm

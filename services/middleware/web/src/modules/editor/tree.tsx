@@ -3,11 +3,13 @@ import { Ban, ChevronRight, Eye, EyeOff, KeyRound, Search, Table2 } from 'lucide
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { useQuery } from '@tanstack/react-query'
+import { ApiError, request } from '@/api/client'
 import { useList } from '@/api/hooks'
 import type { RelationEntry } from '@/api/types'
 import { Skeleton, useErrorText } from '@/components/ui/States'
 import { useDebounced } from '@/lib/use-debounced'
 import { isView } from '@/modules/databases/catalog-marks'
+import { isSystemSchema } from '@/modules/databases/engines'
 import { readRelation } from './completion'
 
 /** Schemas, tables and columns of a connection; searched on the server, read as they are opened. */
@@ -23,9 +25,16 @@ export function ObjectTree({
   const { t } = useTranslation()
   const errorText = useErrorText()
   const [search, setSearch] = useState('')
-  const list = useList<RelationEntry>(`connections/${connectionId}/catalog`, { search: useDebounced(search, 200) }, { enabled: connectionId !== '' })
-  const groups = new Map<string, RelationEntry[]>()
-  for (const entry of list.rows) groups.set(entry.schema, [...(groups.get(entry.schema) ?? []), entry])
+  const settled = useDebounced(search.trim(), 200)
+  const base = `connections/${connectionId}/catalog`
+  const schemas = useQuery({
+    queryKey: ['schemas', connectionId],
+    queryFn: () => request<{ schemas: string[] }>('GET', base),
+    enabled: connectionId !== '',
+  })
+  const found = useList<RelationEntry>(base, { search: settled }, { enabled: connectionId !== '' && settled !== '' })
+  const names = ordered(settled ? [...new Set(found.rows.map((entry) => entry.schema))] : (schemas.data?.schemas ?? []))
+  const state = settled ? found : schemas
   if (connectionId === '') return <p className="qk-tree-note">{t('tree.choose')}</p>
   return (
     <div className="qk-tree">
@@ -39,16 +48,25 @@ export function ObjectTree({
         onChange={(event) => setSearch(event.target.value)}
       />
       <div className="qk-tree-scroll">
-        {list.isPending ? <Skeleton rows={7} /> : null}
-        {list.isError ? <p className="qk-tree-note">{errorText(list.error)}</p> : null}
-        {list.isSuccess && list.rows.length === 0 ? <p className="qk-tree-note">{search ? t('list.noneFound') : t('tree.empty')}</p> : null}
+        {state.isPending ? <Skeleton rows={7} /> : null}
+        {state.isError ? (
+          <p className="qk-tree-note">{state.error instanceof ApiError && state.error.status === 404 ? t('tree.empty') : errorText(state.error)}</p>
+        ) : null}
+        {state.isSuccess && names.length === 0 ? <p className="qk-tree-note">{settled ? t('list.noneFound') : t('tree.empty')}</p> : null}
         <ul role="tree" aria-label={t('tree.title')}>
-          {[...groups].map(([schema, entries]) => (
-            <Schema key={schema} name={schema} entries={entries} connectionId={connectionId} onInsert={onInsert} onOpen={onOpen} />
+          {names.map((name) => (
+            <Schema
+              key={`${name} ${settled ? 'found' : 'all'}`}
+              name={name}
+              found={settled ? found.rows.filter((entry) => entry.schema === name) : null}
+              connectionId={connectionId}
+              onInsert={onInsert}
+              onOpen={onOpen}
+            />
           ))}
         </ul>
-        {list.hasNextPage ? (
-          <button type="button" className="qk-link qk-tree-note" onClick={() => void list.fetchNextPage()}>
+        {settled && found.hasNextPage ? (
+          <button type="button" className="qk-link qk-tree-note" onClick={() => void found.fetchNextPage()}>
             {t('list.more')}
           </button>
         ) : null}
@@ -63,20 +81,40 @@ interface Common {
   onOpen: (entry: RelationEntry) => void
 }
 
-function Schema({ name, entries, ...rest }: Common & { name: string; entries: RelationEntry[] }) {
-  const [open, setOpen] = useState(true)
+/** People's own schemas first. */
+function ordered(names: string[]): string[] {
+  return [...names].sort((a, b) => Number(isSystemSchema(a)) - Number(isSystemSchema(b)) || a.localeCompare(b))
+}
+
+function Schema({ name, found, connectionId, ...rest }: Common & { name: string; found: RelationEntry[] | null }) {
+  const { t } = useTranslation()
+  const [open, setOpen] = useState(found !== null || !isSystemSchema(name))
+  const list = useList<RelationEntry>(`connections/${connectionId}/catalog`, { schema: name }, { enabled: open && found === null })
+  const entries = found ?? list.rows
   return (
     <li role="treeitem" aria-expanded={open} aria-label={name}>
       <button type="button" className="qk-tree-row qk-tree-schema" onClick={() => setOpen(!open)}>
         <ChevronRight size={13} className={open ? 'qk-open' : ''} aria-hidden />
         {name}
-        <small>{entries.length}</small>
+        {entries.length > 0 ? (
+          <small>
+            {entries.length}
+            {list.hasNextPage ? '+' : ''}
+          </small>
+        ) : null}
       </button>
       {open ? (
         <ul role="group">
           {entries.map((entry) => (
-            <Relation key={entry.name} entry={entry} {...rest} />
+            <Relation key={entry.name} entry={entry} connectionId={connectionId} {...rest} />
           ))}
+          {list.hasNextPage && found === null ? (
+            <li>
+              <button type="button" className="qk-link qk-tree-note" onClick={() => void list.fetchNextPage()}>
+                {t('list.more')}
+              </button>
+            </li>
+          ) : null}
         </ul>
       ) : null}
     </li>

@@ -25,6 +25,14 @@ function useJobTitle(): (job: Job) => string {
   return (job) => (i18n.language === 'ko' ? job.titles.ko : job.titles.en)
 }
 
+function Schedule({ job }: { job: Job }) {
+  const { t } = useTranslation()
+  if (job.every_s === null) return <>{job.schedule}</>
+  if (job.every_s % 3600 === 0) return <>{t('jobs.everyHours', { count: job.every_s / 3600 })}</>
+  if (job.every_s % 60 === 0) return <>{t('jobs.everyMinutes', { count: job.every_s / 60 })}</>
+  return <>{t('jobs.everySeconds', { count: job.every_s })}</>
+}
+
 function useJobText(): (job: Job) => string {
   const { i18n } = useTranslation()
   return (job) => (i18n.language === 'ko' ? job.descriptions.ko : job.descriptions.en)
@@ -54,7 +62,7 @@ export function JobList() {
               </>
             ),
           },
-          { key: 'schedule', title: t('jobs.schedule'), render: (job) => job.schedule },
+          { key: 'schedule', title: t('jobs.schedule'), render: (job) => <Schedule job={job} /> },
           {
             key: 'next',
             title: t('jobs.next'),
@@ -67,7 +75,7 @@ export function JobList() {
               job.running ? <RunState state="running" /> : job.last_run ? <RunState state={job.last_run.state} /> : <span className="qk-muted">{t('common.never')}</span>,
           },
           { key: 'when', title: t('jobs.when'), render: (job) => (job.last_run ? <Time at={job.last_run.started_at ?? job.last_run.queued_at} /> : '') },
-          { key: 'summary', title: t('jobs.summary'), render: (job) => job.last_run?.summary },
+          { key: 'summary', title: t('jobs.summary'), render: (job) => job.last_run?.summary || job.last_run?.error },
         ]}
         empty={<Empty icon={CalendarClock} title={t('jobs.emptyTitle')} text={t('jobs.text')} />}
         detailTitle={t('jobs.job')}
@@ -108,7 +116,7 @@ function JobDetail({ job }: { job: Job }) {
           items={[
             [t('jobs.name'), <code key="n">{job.name}</code>],
             [t('jobs.description'), jobText(job)],
-            [t('jobs.schedule'), job.schedule],
+            [t('jobs.schedule'), <Schedule key="s" job={job} />],
             [t('jobs.next'), <Time key="x" at={job.next_run_at} exact />],
           ]}
         />
