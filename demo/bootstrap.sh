@@ -171,7 +171,7 @@ make_web() {
         LC_ALL=C sort | tr '\n' '\0' | xargs -0 sha256sum | sha256sum | cut -d' ' -f1)
     is_done "$WEB/node_modules/.stamp-build" "$wanted" && [ -f "$WEB/dist/index.html" ] && return
     say "building the web UI"
-    (cd "$WEB" && PATH="$root/$VENV/bin:$PATH" npm run --silent build >&2)
+    (cd "$WEB" && PATH="$root/$VENV/bin:$PATH" npm run --silent build -- --logLevel=warn >&2)
     echo "$wanted" >"$WEB/node_modules/.stamp-build"
 }
 
