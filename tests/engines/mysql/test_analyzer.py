@@ -118,7 +118,9 @@ def test_use_changes_where_later_names_of_the_text_are_looked_up() -> None:
 def test_nothing_is_read_behind_a_change_of_sql_mode() -> None:
     _, same = ANALYZER.analyze("SET sql_mode='STRICT_ALL_TABLES'; SELECT 1", context(), CATALOG)
     assert same.problems == ()
-    for mode in ("'ANSI_QUOTES'", "@x", "CONCAT(@@sql_mode, ',ANSI_QUOTES')"):
+    changed = ["'ANSI_QUOTES'", "@x", "CONCAT(@@sql_mode, ',ANSI_QUOTES')", "4", "'4'", "0x34"]
+    changed += ["_utf16'AN'", "DEFAULT", "ANSI", "ANSI_QUOTES"]
+    for mode in changed:
         _, other = ANALYZER.analyze(f"SET sql_mode={mode}; SELECT 1", context(), CATALOG)
         assert [problem.code for problem in other.problems] == ["unsafe"]
 

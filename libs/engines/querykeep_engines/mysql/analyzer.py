@@ -248,7 +248,7 @@ def _follow(facts: StatementFacts, tree: n.Statement, at: _Position, modes: Lexi
         if change.is_local:
             continue
         if change.name == "database" and change.value is not None:
-            at.context = replace(at.context, database=change.value)
+            at.context = replace(at.context, database=change.value, prepared=())
         elif change.name == "sql_mode" and (
             change.value is None or modes.with_sql_mode(change.value) != modes
         ):

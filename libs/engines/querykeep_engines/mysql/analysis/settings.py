@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from querykeep_engines.kit.lexing import TokenKind
 from querykeep_engines.mysql.analysis.lineage import OTHER, Scope, combine
 from querykeep_engines.mysql.analysis.writes import WriteAnalysis
 from querykeep_engines.mysql.syntax import nodes as n
@@ -12,6 +13,18 @@ _CLIENT_CHARSETS = frozenset({"character_set_client", "character_set_connection"
 _RESULT_CHARSETS = _UTF8 | {"null", "binary"}
 _GLOBAL_ONLY_WORDS = ("global", "persist", "persist_only")
 _TRACES = frozenset({"optimizer_trace", "profiling", "debug", "debug_dbug"})
+
+
+def plain_text(value: n.Expression | None) -> str | None:
+    """Return the text of a string literal without an introducer, else None: under ``_utf16`` or as
+    0x… the server would read another text than stands here."""
+    if (
+        isinstance(value, n.Literal)
+        and value.kind == "string"
+        and all(token.kind is TokenKind.STRING for token in value.tokens)
+    ):
+        return value.value
+    return None
 
 
 class SettingAnalysis(WriteAnalysis):
@@ -51,6 +64,9 @@ class SettingAnalysis(WriteAnalysis):
 
     def _system_variable(self, item: n.VariableAssignment, scope: Scope, is_local: bool) -> None:
         value = self._literal(item.value)
+        if item.name == "sql_mode" and not isinstance(item.value, n.ColumnRef):
+            value = plain_text(item.value)  # a number is a set of modes by their bits
+            value = None if value is not None and value.strip().isdigit() else value
         position = item.value.position if item.value is not None else -1
         bare = isinstance(item.value, n.ColumnRef) and len(item.value.parts) == 1
         if item.value is not None and not bare:
@@ -89,7 +105,7 @@ class SettingAnalysis(WriteAnalysis):
     def _literal(value: n.Expression | None) -> str | None:
         """Return the value as text where it is certain, else None."""
         if isinstance(value, n.Literal):
-            return value.value
+            return None if value.tokens[0].value[:1] == "_" else value.value
         if isinstance(value, n.ColumnRef) and len(value.parts) == 1:
             return value.parts[0].value
         if (

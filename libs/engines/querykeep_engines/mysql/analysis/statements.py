@@ -11,7 +11,7 @@ from querykeep_engines.mysql.analysis.lineage import (
     Scope,
     combine,
 )
-from querykeep_engines.mysql.analysis.settings import SettingAnalysis
+from querykeep_engines.mysql.analysis.settings import SettingAnalysis, plain_text
 from querykeep_engines.mysql.syntax import nodes as n
 from querykeep_guard.contracts.policy import StatementKind
 from querykeep_guard.sql.facts import ColumnRole, Effect, RelationName, SettingChange
@@ -323,7 +323,7 @@ class StatementAnalysis(SettingAnalysis):
     def _prepare(self, tree: n.Prepare) -> Finding:
         for value in tree.using:
             self.value(value, Scope(None))
-        text = tree.source.value if isinstance(tree.source, n.Literal) else None
+        text = plain_text(tree.source)
         if text is None:
             what = "EXECUTE IMMEDIATE" if tree.name is None else "PREPARE"
             self.record.problem(
