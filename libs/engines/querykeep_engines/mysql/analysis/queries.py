@@ -351,7 +351,7 @@ class QueryAnalysis(RelationAnalysis):
                 row = row + right
             else:
                 row = self._merged(row, right, step, natural, scope)
-                if any(binding.open for binding in scope.bindings[:]):
+                if natural and scope.is_open():
                     self._refuse_open_merge(step, first_new)
             if step.on is not None:
                 outer = scope.visible
@@ -395,11 +395,19 @@ class QueryAnalysis(RelationAnalysis):
                 self.record.use(lineage, ColumnRole.JOIN, "NATURAL JOIN" if natural else "USING")
             common.append(NamedColumn(a.name, key, combine((a.lineage, b.lineage), IDENTITY)))
         merged = {column.key for column in common}
-        for key in keys:
-            if key not in merged:
+        for key in dict.fromkeys(keys):
+            if key in merged:
+                continue
+            if not scope.is_open():
                 self.record.problem(
                     "unknown_column", f'column "{key}" of USING is not in both tables', object_=key
                 )
+                continue
+            known = [side[key].lineage for side in (left_keys, right_keys) if key in side]
+            for lineage in known:
+                self.record.use(lineage, ColumnRole.JOIN, "USING")
+            common.append(NamedColumn(key, key, combine(known, IDENTITY)))
+            merged.add(key)
         return (
             common
             + [column for column in left if column.key not in merged]
