@@ -81,6 +81,7 @@ class LiveSessions:
     def __init__(self) -> None:
         self._by_id: dict[str, LiveSession] = {}
         self._by_key: dict[bytes, LiveSession] = {}
+        self._keys_of: dict[str, list[bytes]] = {}
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -96,8 +97,8 @@ class LiveSessions:
         """Take a session and its cancel keys out; safe to call twice."""
         if self._by_id.get(session.grant.session_id) is session:
             del self._by_id[session.grant.session_id]
-        for key in [key for key, held in self._by_key.items() if held is session]:
-            del self._by_key[key]
+        for key in self._keys_of.pop(session.grant.session_id, ()):
+            self._by_key.pop(key, None)
 
     def get(self, session_id: str) -> LiveSession | None:
         """Return the session with that id, if it lives here."""
@@ -106,6 +107,7 @@ class LiveSessions:
     def register_cancel_key(self, key: bytes, session: LiveSession) -> None:
         """Make a key that the client was given find its session."""
         self._by_key[key] = session
+        self._keys_of.setdefault(session.grant.session_id, []).append(key)
 
     def by_cancel_key(self, key: bytes) -> LiveSession | None:
         """Return the session behind a cancel key; None for an unknown one."""

@@ -24,6 +24,7 @@ from querykeep_relay.observer import Observer
 from querykeep_relay.services import RelayServices
 
 _RECENT_DECISIONS = 64
+_RECENT_CHARS = 256 * 1024
 _OUTCOMES = {
     EndReason.CLIENT_CLOSED: Outcome.CANCELLED,
     EndReason.TARGET_CLOSED: Outcome.UNKNOWN,
@@ -51,8 +52,11 @@ class Recorder:
         return tuple(self._open.values())
 
     def decided(self, decisions: tuple[Decision, ...]) -> None:
-        """Keep decisions until their statements are recorded."""
+        """Keep decisions until their statements are recorded: many small ones or a huge one."""
         self._recent.extend(decisions)
+        chars = sum(len(decision.facts.text) for decision in self._recent)
+        while chars > _RECENT_CHARS and len(self._recent) > len(decisions):
+            chars -= len(self._recent.popleft().facts.text)
 
     def record(self, event: AuditEvent) -> int:
         """Write an event; return its sequence in the spool.

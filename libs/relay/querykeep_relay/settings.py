@@ -43,7 +43,7 @@ class RelaySettings:
     api_timeout_s: float = 10.0
     catalog_poll_s: float = 1.5
     stale_after_s: float = 30.0
-    close_grace_s: float = 2.0
+    close_grace_s: float = 1.0
     flush_s: float = 5.0
 
     @staticmethod
@@ -74,8 +74,8 @@ class RelaySettings:
         )
 
 
-def integer(env: Mapping[str, str], name: str, default: int) -> int:
-    """Return a positive whole number from a setting; raises SettingsError for anything else."""
+def integer(env: Mapping[str, str], name: str, default: int, *, least: int = 1) -> int:
+    """Return a whole number of at least ``least``; raises SettingsError for anything else."""
     text = env.get(name, "")
     if not text:
         return default
@@ -83,8 +83,8 @@ def integer(env: Mapping[str, str], name: str, default: int) -> int:
         value = int(text)
     except ValueError as error:
         raise SettingsError(f"{name}={text!r} is not a whole number") from error
-    if value <= 0:
-        raise SettingsError(f"{name}={text!r} must be above 0")
+    if value < least:
+        raise SettingsError(f"{name}={text!r} must be at least {least}")
     return value
 
 

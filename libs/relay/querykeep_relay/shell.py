@@ -113,7 +113,8 @@ class GovernedSession(SessionSteps):
         grant = self._grant
         self._record_refusal()
         if grant is None:
-            self._observer.session_ended(end.reason, end.detail)
+            with contextlib.suppress(Exception):
+                self._observer.session_ended(end.reason, end.detail)
             return
         if self._recorder.open_statements and not self._cancelled_at_target and self._native_id:
             self._cancel_at_target(self._native_id)

@@ -52,8 +52,8 @@ class ProxySettings:
             tls_cert_file=cert,
             tls_key_file=key,
             unauthenticated_per_address=integer(env, "QUERYKEEP_UNAUTHENTICATED_PER_ADDRESS", 200),
-            drain_s=integer(env, "QUERYKEEP_DRAIN_SECONDS", 20),
-            drain_notice_s=integer(env, "QUERYKEEP_DRAIN_NOTICE_SECONDS", 0),
+            drain_s=integer(env, "QUERYKEEP_DRAIN_SECONDS", 20, least=0),
+            drain_notice_s=integer(env, "QUERYKEEP_DRAIN_NOTICE_SECONDS", 0, least=0),
         )
 
 
