@@ -12,6 +12,6 @@ application = get_wsgi_application()
 
 # gunicorn loads this module in each worker after the fork: one thread per worker moves admin
 # events into the audit chain within a moment of their commit.
-from querykeep_api.auditlog.facade import DeliveryThread
+from querykeep_api.auditlog.facade import DeliveryThread  # noqa: E402 - needs Django set up
 
 DeliveryThread().start()
