@@ -51,9 +51,9 @@ SETTINGS_TABLE = "docs/operations/settings.md"
 
 
 def tracked_files() -> list[str]:
-    listing = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
-    )
+    """Return the paths that are tracked or would be by the next `git add`."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listing = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     return [name for name in listing.stdout.split("\0") if name and (ROOT / name).is_file()]
 
 
