@@ -293,7 +293,8 @@ export interface MaskerParam {
 
 export interface MaskerInfo {
   kind: string
-  label: { en: string; ko: string }
+  label_en: string
+  label_ko: string
   params: MaskerParam[]
   example: { value: string; masked: string }
 }

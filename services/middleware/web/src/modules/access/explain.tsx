@@ -58,7 +58,7 @@ export function Explain() {
                     {...control}
                     className="qk-mono"
                     spellCheck={false}
-                    autoSize={{ minRows: 8, maxRows: 20 }}
+                    rows={8}
                     value={statement}
                     onChange={(event) => setStatement(event.target.value)}
                   />

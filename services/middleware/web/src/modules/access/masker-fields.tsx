@@ -19,7 +19,7 @@ export function MaskerFields({ masker, onChange, error }: { masker: Masker; onCh
   const { t, i18n } = useTranslation()
   const list = useQuery({ queryKey: ['maskers'], queryFn: maskers, staleTime: Infinity })
   const chosen = list.data?.find((item) => item.kind === masker.kind)
-  const label = (item: MaskerInfo) => (i18n.language === 'ko' ? item.label.ko : item.label.en)
+  const label = (item: MaskerInfo) => (i18n.language === 'ko' ? item.label_ko : item.label_en)
   return (
     <>
       <Field label={t('rules.masker')} error={error} required wide>
@@ -78,7 +78,7 @@ function MaskPreview({ masker, example }: { masker: Masker; example: string }) {
     <div className="qk-field-wide qk-mask-preview">
       <label>
         <span>{t('rules.previewInput')}</span>
-        <Input.TextArea autoSize={{ minRows: 3, maxRows: 8 }} className="qk-mono" value={text} onChange={(event) => setTyped(event.target.value)} />
+        <Input.TextArea rows={3} className="qk-mono" value={text} onChange={(event) => setTyped(event.target.value)} />
       </label>
       <ArrowRight size={16} aria-hidden />
       <div>

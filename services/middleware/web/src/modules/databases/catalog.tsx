@@ -1,7 +1,9 @@
-import { Input } from 'antd'
+import { useQuery } from '@tanstack/react-query'
+import { Input, Select } from 'antd'
 import { Ban, EyeOff, KeyRound, Search, Table2, Eye } from 'lucide-react'
 import { useTranslation } from 'react-i18next'
 import { useParams, useSearchParams } from 'react-router'
+import { request } from '@/api/client'
 import { useEntry, useList } from '@/api/hooks'
 import type { Connection, RelationColumn, RelationDetail, RelationEntry } from '@/api/types'
 import { Badge } from '@/components/ui/Badge'
@@ -11,6 +13,7 @@ import { RuleLink } from '@/components/ui/RuleLink'
 import { Empty, ErrorPanel, Skeleton } from '@/components/ui/States'
 import { useDebounced } from '@/lib/use-debounced'
 import { isView } from './catalog-marks'
+import { orderedSchemas } from './engines'
 
 /** The schema of one connection as it was crawled, with what is masked and refused for oneself. */
 export function CatalogPage() {
@@ -19,7 +22,12 @@ export function CatalogPage() {
   const [params, setParams] = useSearchParams()
   const connection = useEntry<Connection>('connections', id)
   const search = params.get('search') ?? ''
-  const list = useList<RelationEntry>(`connections/${id}/catalog`, { search: useDebounced(search, 200) })
+  const base = `connections/${id}/catalog`
+  const schemas = useQuery({ queryKey: ['schemas', id], queryFn: () => request<{ schemas: string[] }>('GET', base) })
+  const names = orderedSchemas(schemas.data?.schemas ?? [])
+  const settled = useDebounced(search, 200)
+  const schema = params.get('schema') ?? (settled ? '' : (names[0] ?? ''))
+  const list = useList<RelationEntry>(base, { search: settled, schema }, { enabled: schemas.isSuccess })
   const selected = params.get('relation')
   const name = connection.data?.name ?? ''
   usePageTitle(`${t('catalog.title')} ${name}`)
@@ -46,7 +54,16 @@ export function CatalogPage() {
             value={search}
             onChange={(event) => put('search', event.target.value)}
           />
-          {list.isPending ? (
+          <Select
+            className="qk-control qk-schema-select"
+            aria-label={t('objects.schema')}
+            value={schema}
+            onChange={(value: string) => put('schema', value)}
+            options={[...(settled ? [{ value: '', label: t('catalog.allSchemas') }] : []), ...names.map((item) => ({ value: item, label: item }))]}
+          />
+          {schemas.isError ? (
+            <ErrorPanel error={schemas.error} onRetry={() => void schemas.refetch()} />
+          ) : list.isPending ? (
             <Skeleton rows={8} />
           ) : list.isError ? (
             <ErrorPanel error={list.error} onRetry={() => void list.refetch()} />
@@ -58,8 +75,8 @@ export function CatalogPage() {
                   <li key={key}>
                     <button type="button" className={selected === key ? 'qk-selected-item' : ''} onClick={() => put('relation', key)}>
                       {isView(entry.kind) ? <Eye size={14} aria-hidden /> : <Table2 size={14} aria-hidden />}
-                      <span>
-                        <small>{entry.schema}.</small>
+                      <span className="qk-truncate" title={key}>
+                        {schema ? null : <small>{entry.schema}.</small>}
                         {entry.name}
                       </span>
                     </button>

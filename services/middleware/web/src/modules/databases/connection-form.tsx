@@ -232,7 +232,7 @@ function ConnectionFields({ entry }: { entry: Connection | null }) {
           {values.tls_mode.startsWith('verify') || values.tls_ca_pem ? (
             <Field label={t('connections.ca')} error={errors.tls_ca_pem} wide>
               {(control) => (
-                <Input.TextArea {...control} className="qk-mono" autoSize={{ minRows: 3, maxRows: 8 }} value={values.tls_ca_pem} onChange={(event) => set('tls_ca_pem', event.target.value)} />
+                <Input.TextArea {...control} className="qk-mono" rows={3} value={values.tls_ca_pem} onChange={(event) => set('tls_ca_pem', event.target.value)} />
               )}
             </Field>
           ) : null}
@@ -240,12 +240,12 @@ function ConnectionFields({ entry }: { entry: Connection | null }) {
             <>
               <Field label={t('connections.clientCert')} error={errors.tls_client_cert_pem} help={entry ? t('form.secretKept') : undefined}>
                 {(control) => (
-                  <Input.TextArea {...control} className="qk-mono" autoSize={{ minRows: 2, maxRows: 6 }} value={values.tls_client_cert_pem} onChange={(event) => set('tls_client_cert_pem', event.target.value)} />
+                  <Input.TextArea {...control} className="qk-mono" rows={2} value={values.tls_client_cert_pem} onChange={(event) => set('tls_client_cert_pem', event.target.value)} />
                 )}
               </Field>
               <Field label={t('connections.clientKey')} error={errors.tls_client_key_pem} help={entry ? t('form.secretKept') : undefined}>
                 {(control) => (
-                  <Input.TextArea {...control} className="qk-mono" autoSize={{ minRows: 2, maxRows: 6 }} value={values.tls_client_key_pem} onChange={(event) => set('tls_client_key_pem', event.target.value)} />
+                  <Input.TextArea {...control} className="qk-mono" rows={2} value={values.tls_client_key_pem} onChange={(event) => set('tls_client_key_pem', event.target.value)} />
                 )}
               </Field>
             </>

@@ -16,4 +16,9 @@ export function isSystemSchema(name: string): boolean {
   return SYSTEM_SCHEMAS.has(name)
 }
 
+/** People's own schemas first. */
+export function orderedSchemas(names: string[]): string[] {
+  return [...names].sort((a, b) => Number(isSystemSchema(a)) - Number(isSystemSchema(b)) || a.localeCompare(b))
+}
+
 export const TLS_MODES = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full']

@@ -76,6 +76,7 @@ export function ResultGrid({
   onView,
   onCell,
   onOpenCell,
+  onTotal,
 }: {
   store: EditorStore
   result: ResultSnapshot
@@ -83,6 +84,8 @@ export function ResultGrid({
   onView: (view: ResultView) => void
   onCell: (place: CellPlace | null) => void
   onOpenCell: (place: CellPlace) => void
+  /** Rows that the view keeps; null: all. */
+  onTotal: (rows: number | null) => void
 }) {
   const { t } = useTranslation()
   const themeName = useTheme()
@@ -106,6 +109,9 @@ export function ResultGrid({
     void pages.ensure(0, 60)
   }, [pages])
   const total = plain ? result.rows : (pages.total ?? 0)
+  useEffect(() => {
+    onTotal(plain ? null : pages.total)
+  }, [onTotal, plain, pages, pages.total])
 
   const columns = useMemo<GridColumn[]>(
     () =>
@@ -239,7 +245,6 @@ export function ResultGrid({
         onCellActivated={([column, row]) => onOpenCell({ row, column })}
         onColumnResize={(column, width) => setWidths((old) => ({ ...old, [Number(column.id)]: width }))}
         onItemHovered={onHover}
-        getRowThemeOverride={undefined}
       />
       {tip && box.current ? (
         <div

@@ -73,7 +73,7 @@ function Workbench({ store }: { store: EditorStore }) {
   const editor = useRef<SqlEditorHandle>(null)
   const [treeOpen, setTreeOpen] = useState(readStored('editor.tree') !== 'closed')
   const [treeWidth, setTreeWidth] = useState(stored('editor.treeWidth', 248))
-  const [resultHeight, setResultHeight] = useState(stored('editor.resultHeight', 320))
+  const [resultHeight, setResultHeight] = useState(stored('editor.resultHeight', Math.round(window.innerHeight * 0.46)))
   const connections = useList<Connection>('connections')
   const tab = tabs.find((item) => item.tab_id === activeId) ?? tabs[0]
 

@@ -96,6 +96,7 @@ function ResultPane({
   const [filtering, setFiltering] = useState(false)
   const [place, setPlace] = useState<CellPlace | null>(null)
   const [viewing, setViewing] = useState(false)
+  const [kept, setKept] = useState<number | null>(null)
   const view = useStableView(sortAndFilters, search)
   const rules = maskingRules(statement)
 
@@ -157,6 +158,7 @@ function ResultPane({
         <span className="qk-result-figures">
         <span className="qk-muted qk-num">
           {result.complete ? '' : `${t('grid.growing')} `}
+          {kept === null || kept === result.rows ? '' : `${t('grid.kept', { shown: formatNumber(kept, i18n.language) })} `}
           {t('editor.rows', { count: result.rows, shown: formatNumber(result.rows, i18n.language) })} · {formatBytes(result.bytes)}
           {statement.duration_ms !== null ? ` · ${formatDuration(statement.duration_ms)}` : ''}
         </span>
@@ -196,6 +198,7 @@ function ResultPane({
               view={view}
               onView={setView}
               onCell={setPlace}
+              onTotal={setKept}
               onOpenCell={(next) => {
                 setPlace(next)
                 setViewing(true)

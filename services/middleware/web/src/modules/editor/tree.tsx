@@ -9,7 +9,7 @@ import type { RelationEntry } from '@/api/types'
 import { Skeleton, useErrorText } from '@/components/ui/States'
 import { useDebounced } from '@/lib/use-debounced'
 import { isView } from '@/modules/databases/catalog-marks'
-import { isSystemSchema } from '@/modules/databases/engines'
+import { isSystemSchema, orderedSchemas } from '@/modules/databases/engines'
 import { readRelation } from './completion'
 
 /** Schemas, tables and columns of a connection; searched on the server, read as they are opened. */
@@ -33,7 +33,7 @@ export function ObjectTree({
     enabled: connectionId !== '',
   })
   const found = useList<RelationEntry>(base, { search: settled }, { enabled: connectionId !== '' && settled !== '' })
-  const names = ordered(settled ? [...new Set(found.rows.map((entry) => entry.schema))] : (schemas.data?.schemas ?? []))
+  const names = orderedSchemas(settled ? [...new Set(found.rows.map((entry) => entry.schema))] : (schemas.data?.schemas ?? []))
   const state = settled ? found : schemas
   if (connectionId === '') return <p className="qk-tree-note">{t('tree.choose')}</p>
   return (
@@ -81,16 +81,11 @@ interface Common {
   onOpen: (entry: RelationEntry) => void
 }
 
-/** People's own schemas first. */
-function ordered(names: string[]): string[] {
-  return [...names].sort((a, b) => Number(isSystemSchema(a)) - Number(isSystemSchema(b)) || a.localeCompare(b))
-}
-
 function Schema({ name, found, connectionId, ...rest }: Common & { name: string; found: RelationEntry[] | null }) {
   const { t } = useTranslation()
   const [open, setOpen] = useState(found !== null || !isSystemSchema(name))
   const list = useList<RelationEntry>(`connections/${connectionId}/catalog`, { schema: name }, { enabled: open && found === null })
-  const entries = found ?? list.rows
+  const entries = found ?? list.rows.filter((entry) => entry.kind !== 'sequence')
   return (
     <li role="treeitem" aria-expanded={open} aria-label={name}>
       <button type="button" className="qk-tree-row qk-tree-schema" onClick={() => setOpen(!open)}>
