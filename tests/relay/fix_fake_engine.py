@@ -266,6 +266,20 @@ class FakeAnalyzer:
         return text.split(" ")[0]
 
 
+class FakeWatch:
+    """Asks its driver each time."""
+
+    def __init__(self, driver: FakeDriver, target: Target) -> None:
+        self._driver, self._target = driver, target
+
+    def fingerprint(self) -> str:
+        """As the driver says."""
+        return self._driver.fingerprint(self._target)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 @dataclass
 class FakeDriver:
     """The target's schema and the cancels that it got."""
@@ -275,6 +289,10 @@ class FakeDriver:
     cancelled: list[bytes] = field(default_factory=list)
     cancel_seen: threading.Event = field(default_factory=threading.Event)
     unreachable: bool = False
+
+    def watch(self, target: Target) -> FakeWatch:
+        """Keep asking for the fingerprint."""
+        return FakeWatch(self, target)
 
     def fingerprint(self, target: Target) -> str:
         self._reach()

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import trio
 
-from querykeep_engines.kit.driver import Driver, DriverError
+from querykeep_engines.kit.driver import CatalogWatch, Driver, DriverError
 from querykeep_engines.kit.engine import Engine
 from querykeep_guard.contracts.catalog import Catalog
 from querykeep_guard.contracts.codec import ContractError
@@ -28,6 +28,7 @@ from querykeep_relay.api_client import (
     ApiUnavailableError,
 )
 
+_A = TypeVar("_A")
 _T = TypeVar("_T")
 _LOG = logging.getLogger(__name__)
 _CRAWL_TIMEOUT_S = 120.0
@@ -54,6 +55,7 @@ class _Watched:
     done: int = 0
     error: str = ""
     idle_since: float = 0.0
+    watch: CatalogWatch | None = None
     wake: trio.Event = field(default_factory=trio.Event)
     progressed: trio.Event = field(default_factory=trio.Event)
 
@@ -98,6 +100,7 @@ class Catalogs:
             self._nursery.start_soon(self._watch, entry)
         if entry.target != grant.target:
             entry.target = grant.target
+            self._drop_watch(entry)
             entry.wanted += 1
             entry.poke()
         entry.sessions += 1
@@ -162,6 +165,7 @@ class Catalogs:
                 with trio.move_on_after(self._poll_s if worked else _RETRY_S):
                     await entry.wake.wait()
         finally:
+            self._drop_watch(entry)
             self._watched.pop(entry.connection_id, None)
             entry.progress()
 
@@ -175,9 +179,7 @@ class Catalogs:
             if entry.catalog is None:
                 entry.catalog = await self._stored(entry)
             driver = await trio.to_thread.run_sync(entry.engine.driver)
-            fingerprint = await self._in_thread(
-                _FINGERPRINT_TIMEOUT_S, driver.fingerprint, entry.target
-            )
+            fingerprint = await self._fingerprint(entry, driver)
             if entry.catalog is None or entry.catalog.fingerprint != fingerprint:
                 entry.catalog = await self._crawl(entry, driver)
         except DriverError as error:
@@ -195,6 +197,33 @@ class Catalogs:
         entry.confirmed_at = asked_at
         entry.done = max(entry.done, goal)
         return True
+
+    async def _fingerprint(self, entry: _Watched, driver: Driver) -> str:
+        """Ask over the kept connection; one that fails once is not asked again, but one that had
+        merely gone stale is replaced at once."""
+        kept = entry.watch
+        try:
+            if kept is not None:
+                try:
+                    return await self._in_thread(_FINGERPRINT_TIMEOUT_S, _ask, kept)
+                except DriverError:
+                    self._drop_watch(entry)
+            watch = await self._in_thread(_FINGERPRINT_TIMEOUT_S, driver.watch, entry.target)
+            entry.watch = watch
+            return await self._in_thread(_FINGERPRINT_TIMEOUT_S, _ask, watch)
+        except BaseException:
+            self._drop_watch(entry)
+            raise
+
+    def _drop_watch(self, entry: _Watched) -> None:
+        if entry.watch is not None:
+            watch, entry.watch = entry.watch, None
+            self._nursery.start_soon(self._close, watch)
+
+    async def _close(self, watch: CatalogWatch) -> None:
+        """Closing may wait for a server that does not answer: never in anyone's way."""
+        with trio.move_on_after(_FINGERPRINT_TIMEOUT_S, shield=True):
+            await trio.to_thread.run_sync(watch.close, abandon_on_cancel=True)
 
     async def _stored(self, entry: _Watched) -> Catalog | None:
         """Return the API's copy. Without one (or without the API) it is crawled here."""
@@ -225,10 +254,12 @@ class Catalogs:
         except (ApiUnavailableError, ApiProblemError, ApiRefusedError, ContractError) as problem:
             _LOG.warning("target of connection %s: %s", entry.connection_id, problem)
 
-    async def _in_thread(
-        self, timeout_s: float, work: Callable[[Target], _T], target: Target
-    ) -> _T:
+    async def _in_thread(self, timeout_s: float, work: Callable[[_A], _T], about: _A) -> _T:
         with trio.fail_after(timeout_s):
             return await trio.to_thread.run_sync(
-                work, target, abandon_on_cancel=True, limiter=self._limiter
+                work, about, abandon_on_cancel=True, limiter=self._limiter
             )
+
+
+def _ask(watch: CatalogWatch) -> str:
+    return watch.fingerprint()

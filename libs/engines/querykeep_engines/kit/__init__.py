@@ -1,1 +1,1 @@
-"""What engines share: the sans-IO session seam, driver seam, framing, SCRAM, lexer and parser core, test playbook."""
+"""What engines share: session and driver seams, SCRAM, lexer and parser core, test playbook."""

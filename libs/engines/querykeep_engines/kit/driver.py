@@ -1,7 +1,7 @@
 """The seam to an engine's native client, used in threads by the editor's runner and by jobs.
 
-Blocking by design. The editor opens a driver on a governed session's private socket; jobs open it on
-the target itself.
+Blocking by design. The editor opens a driver on a governed session's private socket; jobs open it
+on the target itself.
 """
 
 from __future__ import annotations
@@ -141,6 +141,19 @@ class NativeConnection(Protocol):
         ...
 
 
+class CatalogWatch(Protocol):
+    """A kept connection that tells whether the catalog moved. Used by one thread at a time."""
+
+    def fingerprint(self) -> str:
+        """Return what ``crawl`` would give as ``Catalog.fingerprint``; raises ``DriverError``, and
+        is of no more use then."""
+        ...
+
+    def close(self) -> None:
+        """Close; never raises."""
+        ...
+
+
 class Driver(Protocol):
     """What an engine's driver module offers."""
 
@@ -162,6 +175,11 @@ class Driver(Protocol):
 
     def fingerprint(self, target: Target) -> str:
         """Return what ``crawl`` would give as ``Catalog.fingerprint``, cheaply (one query)."""
+        ...
+
+    def watch(self, target: Target) -> CatalogWatch:
+        """Open a connection that is kept to ask for the fingerprint again and again; raises
+        ``DriverError``."""
         ...
 
     def cancel(self, target: Target, native_id: bytes) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from querykeep_guard.sql.analyzer import Analyzer
-
 from querykeep_engines.kit.driver import Driver
 from querykeep_engines.kit.session import EngineSession, SessionConfig
 from querykeep_engines.kit.spec import EngineSpec
+from querykeep_guard.sql.analyzer import Analyzer
 
 
 class Engine(Protocol):

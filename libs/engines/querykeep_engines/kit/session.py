@@ -173,6 +173,9 @@ Event = (
 )
 
 
+_UNKNOWN_CLIENT = ClientInfo(address="")
+
+
 # --- commands -------------------------------------------------------------------------------------
 
 
@@ -210,7 +213,7 @@ class Challenge:
     data: bytes
     gs2_header: bytes = b"n,,"
     channel_binding: bytes = b""
-    client: ClientInfo = ClientInfo(address="")
+    client: ClientInfo = _UNKNOWN_CLIENT
     database: str = ""
     tls: bool = False
 
@@ -218,14 +221,14 @@ class Challenge:
 @dataclass(frozen=True, slots=True)
 class Prove:
     """Pass the client's proof on. SCRAM: ``data`` = client-final-message of the last challenge.
-    ``mysql_native_password`` and ``caching_sha2_password``: ``data`` = the response, ``nonce`` = the
-    20 bytes of our greeting. The shell fills ``client.address``."""
+    ``mysql_native_password`` and ``caching_sha2_password``: ``data`` = the response, ``nonce`` =
+    the 20 bytes of our greeting. The shell fills ``client.address``."""
 
     username: str
     mechanism: str
     data: bytes
     nonce: bytes = b""
-    client: ClientInfo = ClientInfo(address="")
+    client: ClientInfo = _UNKNOWN_CLIENT
     database: str = ""
     tls: bool = False
 
@@ -388,5 +391,3 @@ class EngineSession(Protocol):
         """True at a point where ending the session loses no running work: no statement runs and no
         transaction is open."""
         ...
-
-

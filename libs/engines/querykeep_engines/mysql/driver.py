@@ -13,6 +13,7 @@ from querykeep_engines.kit.driver import (
     ProbeReport,
     SocketAddress,
 )
+from querykeep_engines.kit.watching import ConnectionWatch
 from querykeep_engines.mysql import catalog as catalogs
 from querykeep_engines.mysql import probe as probing
 from querykeep_engines.mysql.connection import MysqlConnection, open_connection
@@ -87,6 +88,10 @@ class MysqlDriver:
             return catalogs.fingerprint(connection)
         finally:
             connection.close()
+
+    def watch(self, target: Target) -> ConnectionWatch[MysqlConnection]:
+        """Open a connection kept for fingerprints; raises ``DriverError``."""
+        return ConnectionWatch(self.connect(target), catalogs.fingerprint)
 
     def cancel(self, target: Target, native_id: bytes) -> None:
         """Cancel what the session ``native_id`` (its thread id in decimal) runs; raises

@@ -21,6 +21,7 @@ from querykeep_engines.kit.driver import (
     ProbeReport,
     SocketAddress,
 )
+from querykeep_engines.kit.watching import ConnectionWatch
 from querykeep_engines.postgresql import catalog as catalogs
 from querykeep_engines.postgresql import probe as probing
 from querykeep_engines.postgresql.connection import PostgresqlConnection
@@ -118,6 +119,10 @@ class PostgresqlDriver:
             return catalogs.fingerprint(connection)
         finally:
             connection.close()
+
+    def watch(self, target: Target) -> ConnectionWatch[PostgresqlConnection]:
+        """Open a connection kept for fingerprints; raises ``DriverError``."""
+        return ConnectionWatch(self._open(target), catalogs.fingerprint)
 
     def cancel(self, target: Target, native_id: bytes) -> None:
         """Cancel what the session ``native_id`` runs; raises ``DriverError``.
