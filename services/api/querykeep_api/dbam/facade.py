@@ -149,6 +149,8 @@ def agent_connections(user: User) -> list[dict[str, Any]]:
                 "database": connection.database,
                 "label": spec.label,
                 "cli": spec.cli,
+                "url": spec.url,
+                "jdbc": spec.jdbc,
                 "privilege": grant.privilege.name,
             },
         )
