@@ -1,7 +1,8 @@
 """The agent's sign-in and renewal, as HTTP on port 6000; the API decides, this passes on and waits.
 
 ==========================  =======================================================================
-``GET /v1/server``          where the web UI and session establishment are
+``GET /v1/server``          where the web UI and session establishment are, the CA of the proxy's
+                            certificate, the time: ``{product, web, establish, ca_pem, time}``
 ``POST /v1/logins``         begin: ``{login_id, code_challenge, agent_key, mode, machine,
                             redirect_port}`` → ``{expires_at, user_code?, confirm_url}``
 ``GET /v1/logins/{id}``     wait (``?wait=`` seconds, at most 25) → ``{state, code_half?}``
@@ -15,6 +16,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
+from pathlib import Path
 from urllib.parse import parse_qs
 
 from querykeep_middleware.gateway.asgi import (
@@ -44,6 +47,7 @@ class AgentSignIn:
     def __init__(self, settings: MiddlewareSettings, api: InternalApi) -> None:
         self._settings = settings
         self._api = api
+        self._ca_pem = Path(settings.ca_file).read_text("ascii") if settings.ca_file else ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -81,11 +85,13 @@ class AgentSignIn:
             case _:
                 await respond_problem(send, 404, "not_found", "Nothing is here", f"{method} {path}")
 
-    def _server(self) -> dict[str, str]:
+    def _server(self) -> dict[str, object]:
         return {
             "product": "querykeep",
             "web": self._settings.public_url,
             "establish": self._settings.public_establish,
+            "ca_pem": self._ca_pem,
+            "time": int(time.time()),
         }
 
     async def _begin(self, scope: Scope, receive: Receive, send: Send) -> None:
