@@ -240,6 +240,27 @@ class ApiClient:
         acknowledged = data["acknowledged"]
         return {str(spool): int(sequence) for spool, sequence in acknowledged.items()}
 
+    async def report_job(
+        self,
+        run_id: str,
+        *,
+        ok: bool,
+        summary: str,
+        changes: Sequence[Mapping[str, str]] = (),
+    ) -> None:
+        """Tell what this process did for a run of a job; each change has kind, subject, detail."""
+        await self._call(
+            "POST",
+            "jobs/report",
+            {
+                "run_id": run_id,
+                "ep": self._ep,
+                "ok": ok,
+                "summary": summary,
+                "changes": [dict(change) for change in changes],
+            },
+        )
+
     async def _call(
         self,
         method: str,

@@ -131,6 +131,11 @@ class Catalogs:
             return None
         return entry.catalog
 
+    def latest(self, connection_id: str) -> Catalog | None:
+        """Return the last catalog that was read, current or not: never to decide what may run."""
+        entry = self._watched.get(connection_id)
+        return entry.catalog if entry is not None else None
+
     async def current(self, connection_id: str) -> Catalog:
         """Return a catalog that is confirmed and at least as new as the last ``changed``.
 

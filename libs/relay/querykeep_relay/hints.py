@@ -29,10 +29,21 @@ class RedisError(Exception):
 class HintSubscriber:
     """Keeps one subscription alive. ``connected`` is for health."""
 
-    def __init__(self, url: str, on_hint: Callable[[], None]) -> None:
-        """``url``: redis://[user:password@]host[:port], rediss://…, unix://[…@]/path."""
+    def __init__(
+        self,
+        url: str,
+        on_hint: Callable[[], None] | None = None,
+        *,
+        channel: str = CHANNEL,
+        on_message: Callable[[bytes], None] | None = None,
+    ) -> None:
+        """``url``: redis://[user:password@]host[:port], rediss://…, unix://[…@]/path. ``on_hint``
+        is called whenever something may have changed (also on each new connection), ``on_message``
+        with what each message says; both return at once."""
         self._url = urlsplit(url)
         self._on_hint = on_hint
+        self._on_message = on_message
+        self._channel = channel
         self.connected = False
 
     async def run(self) -> None:
@@ -43,7 +54,11 @@ class HintSubscriber:
                 await self._listen()
             except (OSError, RedisError, trio.TooSlowError, trio.BrokenResourceError) as error:
                 if self.connected or delay == _RETRY_FIRST_S:
-                    _LOG.warning("policy hints from Redis are lost: %s", error or "no answer")
+                    _LOG.warning(
+                        "messages of %s from Redis are lost: %s",
+                        self._channel,
+                        error or "no answer",
+                    )
             was_connected, self.connected = self.connected, False
             delay = _RETRY_FIRST_S if was_connected else min(delay * 2, _RETRY_MOST_S)
             await trio.sleep(delay)
@@ -57,15 +72,23 @@ class HintSubscriber:
                 await self._prepare(stream, reader)
             self.connected = True
             # Anything may have changed while nobody listened.
-            self._on_hint()
+            self._take(None)
             while True:
                 with trio.move_on_after(_PING_S) as silence:
-                    await reader.value()
-                    self._on_hint()
+                    self._take(await reader.value())
                 if silence.cancelled_caught:
                     with trio.fail_after(_CONNECT_TIMEOUT_S):
                         await stream.send_all(_command("PING"))
                         await reader.value()
+
+    def _take(self, value: object) -> None:
+        if self._on_hint is not None:
+            self._on_hint()
+        if self._on_message is None or not isinstance(value, list) or len(value) != 3:
+            return
+        kind, _, body = value
+        if kind == b"message" and isinstance(body, bytes):
+            self._on_message(body)
 
     async def _connect(self) -> trio.abc.Stream:
         if self._url.scheme == "unix":
@@ -86,7 +109,7 @@ class HintSubscriber:
                 words.insert(0, unquote(self._url.username))
             await stream.send_all(_command("AUTH", *words))
             await reader.value()
-        await stream.send_all(_command("SUBSCRIBE", CHANNEL))
+        await stream.send_all(_command("SUBSCRIBE", self._channel))
         await reader.value()
 
 
