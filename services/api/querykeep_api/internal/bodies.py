@@ -93,6 +93,7 @@ class ResolveBody:
 
     cookie: str
     client_address: str = ""
+    seen: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,9 +140,9 @@ class ResolveView(InternalView):
     services = ("middleware",)
 
     def post(self, request: Request) -> Response:
-        """Return the person of a live web session."""
+        """Return the person of a live web session; its idle time begins anew where he was seen."""
         body = bodies.read_body(bodies.ResolveBody, request)
-        session = iam.resolve_web_session(body.cookie)
+        session = iam.resolve_web_session(body.cookie, seen=body.seen)
         if session is None:
             raise NotSignedIn("The web session has ended.", code="signed_out")
         user = session.user
