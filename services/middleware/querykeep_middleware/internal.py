@@ -70,8 +70,9 @@ class InternalApi:
             raise ApiAwayError(f"the API does not answer: {type(error).__name__}") from error
         return Answer(response.status_code, data)
 
-    async def person(self, cookie: str, address: str) -> Person | None:
-        """Return who a session cookie belongs to, or None.
+    async def person(self, cookie: str, address: str, *, seen: bool = True) -> Person | None:
+        """Return who a session cookie belongs to, or None. ``seen``: the person did something, so
+        that the session's idle time begins anew.
 
         Raises:
             ApiAwayError: The API did not answer; nobody is let in meanwhile.
@@ -79,7 +80,9 @@ class InternalApi:
         if not cookie:
             return None
         answer = await self.call(
-            "POST", "web-sessions/resolve", {"cookie": cookie, "client_address": address}
+            "POST",
+            "web-sessions/resolve",
+            {"cookie": cookie, "client_address": address, "seen": seen},
         )
         if answer.status == 401:
             return None

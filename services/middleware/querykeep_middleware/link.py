@@ -17,6 +17,8 @@ HEADER = struct.Struct(">I")
 MAX_FRAME_BYTES = 256 * 1024 * 1024
 CLOSING = b"\x00"
 """First byte of a ``Closing`` frame; JSON never begins with it."""
+RECHECK = b"\x01"
+"""Body of a frame that asks the web process to look again who the browser belongs to."""
 
 
 class LinkError(Exception):
@@ -27,8 +29,8 @@ class LinkError(Exception):
 class Hello:
     """Who is at the other end of a connection, as the web process has just verified it.
 
-    ``kind``: ``editor`` or ``download``; ``cookie`` is the web session's key, needed to open
-    governed sessions; ``token`` names the download.
+    ``kind``: ``editor``, ``download`` or ``health`` (answered by one frame of JSON); ``cookie`` is
+    the web session's key, needed to open governed sessions; ``token`` names the download.
     """
 
     kind: str

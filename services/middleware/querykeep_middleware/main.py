@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from typing import Any
 
 from django.conf import settings as django_settings
 
@@ -107,23 +106,10 @@ def _serve(settings: MiddlewareSettings) -> None:
     # Channels reads its layers from Django settings; there are none, the runner has all state.
     django_settings.configure(CHANNEL_LAYERS={}, DATABASES={})
     # Importing Daphne's server installs Twisted's asyncio reactor; nothing may come before it.
-    from daphne.server import Server
+    from querykeep_middleware.gateway.server import GatewayServer
 
-    from querykeep_middleware.gateway.app import application
-
-    server: Any = Server(
-        application=application(settings),
-        endpoints=endpoints(settings),
-        signal_handlers=True,
-        server_name="querykeep",
-        http_timeout=None,
-        websocket_timeout=-1,
-        websocket_handshake_timeout=10,
-        application_close_timeout=5,
-        proxy_forwarded_address_header=None,
-    )
     started = time.monotonic()
-    server.run()
+    GatewayServer(settings, endpoints(settings)).run()
     _LOG.info("the middleware ends after %.0f s", time.monotonic() - started)
 
 

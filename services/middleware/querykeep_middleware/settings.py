@@ -33,7 +33,7 @@ class MiddlewareSettings:
     trusted_proxies: tuple[str, ...] = ()
     results_limit_bytes: int = 10 * 1024**3
     results_keep_s: int = 24 * 3600
-    upload_limit_bytes: int = 64 * 1024**2
+    upload_limit_bytes: int = 16 * 1024**2
 
     @staticmethod
     def from_environment(environ: Mapping[str, str] | None = None) -> MiddlewareSettings:
@@ -77,7 +77,3 @@ class MiddlewareSettings:
             results_limit_bytes=integer(env, "QUERYKEEP_RESULTS_LIMIT_BYTES", 10 * 1024**3),
             results_keep_s=integer(env, "QUERYKEEP_RESULTS_KEEP_S", 24 * 3600),
         )
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.replace(",", " ").split())

@@ -16,22 +16,27 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from querykeep_guard.contracts.codec import dumps
 from querykeep_middleware.gateway.asgi import client_address, header, session_cookie
 from querykeep_middleware.internal import ApiAwayError, InternalApi, Person
-from querykeep_middleware.link import HEADER, Hello, body_length, frame, read_closing
+from querykeep_middleware.link import HEADER, RECHECK, Hello, body_length, frame, read_closing
 from querykeep_middleware.settings import MiddlewareSettings
 
 _BAD_MESSAGE, _NOT_SIGNED_IN, _BAD_ORIGIN, _RESTARTS = 4400, 4401, 4403, 1012
-_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 _RECHECK_S = 10.0
 _PROGRAM_CHARS = 200
+# How the page's own keep-alive begins; everything else is a person at work.
+_PING = '{"type":"ping"'
 
 
 class EditorConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels ships no types
     """One editor window's socket."""
 
-    def __init__(self, *args: Any, settings: MiddlewareSettings, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, settings: MiddlewareSettings, api: InternalApi, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._settings = settings
-        self._api: InternalApi | None = None
+        self._api = api
+        self._look_again = asyncio.Event()
+        self._is_active = False
         self._person: Person | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -46,9 +51,8 @@ class EditorConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels 
         if not self._is_same_origin():
             await self.close(_BAD_ORIGIN)
             return
-        self._api = InternalApi(self._settings)
         try:
-            self._person = await self._who()
+            self._person = await self._who(seen=True)
         except ApiAwayError:
             await self.close(_RESTARTS)
             return
@@ -62,6 +66,7 @@ class EditorConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels 
         except OSError:
             await self.close(_RESTARTS)
             return
+        self.scope["querykeep.known"]()
         self._writer.write(frame(dumps(self._hello(self._person))))
         self._tasks = [
             asyncio.ensure_future(self._from_runner(reader)),
@@ -72,10 +77,9 @@ class EditorConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels 
         origin = urlsplit(header(self.scope, b"origin"))
         return bool(origin.netloc) and origin.netloc == header(self.scope, b"host")
 
-    async def _who(self) -> Person | None:
-        assert self._api is not None
+    async def _who(self, *, seen: bool) -> Person | None:
         address = client_address(self.scope, self._settings.trusted_proxies)
-        return await self._api.person(session_cookie(self.scope), address)
+        return await self._api.person(session_cookie(self.scope), address, seen=seen)
 
     def _hello(self, person: Person) -> Hello:
         return Hello(
@@ -93,9 +97,10 @@ class EditorConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels 
             await self.close(_BAD_MESSAGE)
             return
         body = text_data.encode("utf-8")
-        if len(body) > _MAX_MESSAGE_BYTES or not body:
+        if not body:
             await self.close(_BAD_MESSAGE)
             return
+        self._is_active = self._is_active or not text_data.startswith(_PING)
         try:
             self._writer.write(frame(body))
             await self._writer.drain()
@@ -111,15 +116,23 @@ class EditorConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels 
                 if closing is not None:
                     code = closing.code
                     break
+                if body == RECHECK:
+                    self._look_again.set()
+                    continue
                 await self.send(text_data=body.decode("utf-8"))
         await self.close(code)
 
     async def _recheck(self) -> None:
         while True:
-            await asyncio.sleep(_RECHECK_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._look_again.wait(), _RECHECK_S)
+            self._look_again.clear()
+            # An open page alone keeps no web session alive; a person who does something does.
+            seen, self._is_active = self._is_active, False
             try:
-                person = await self._who()
+                person = await self._who(seen=seen)
             except ApiAwayError:
+                self._is_active = self._is_active or seen
                 continue
             if person is None or self._person is None or person.user_id != self._person.user_id:
                 await self.close(_NOT_SIGNED_IN)
@@ -132,5 +145,3 @@ class EditorConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels 
             task.cancel()
         if self._writer is not None:
             self._writer.close()
-        if self._api is not None:
-            await self._api.close()

@@ -15,9 +15,18 @@ from querykeep_guard.contracts.session import ClientInfo
 from querykeep_middleware.editor import messages as wire
 from querykeep_middleware.editor.shapes import ExportFormat, ResultView
 from querykeep_middleware.execution.keeper import Keeper
+from querykeep_middleware.execution.peer import Peer
+from querykeep_middleware.execution.rights import NotReadableError, ResultRights
 from querykeep_middleware.execution.tab_session import TabSession
-from querykeep_middleware.execution.window import Peer, Window, new_window_id
-from querykeep_middleware.results.store import ResultStore, Row, StoredResult
+from querykeep_middleware.execution.window import Window, new_window_id
+from querykeep_middleware.results.preview import Preview, preview
+from querykeep_middleware.results.store import (
+    ResultGoneError,
+    ResultStore,
+    Row,
+    StoredResult,
+    rows_of,
+)
 from querykeep_middleware.results.views import Views
 from querykeep_relay.services import RelayServices
 
@@ -25,9 +34,12 @@ _LOG = logging.getLogger(__name__)
 _MAX_WINDOWS_PER_PERSON = 20
 _SESSIONS_WAIT_S = 15 * 60.0
 _SWEEP_S = 30.0
+# The hourly job cleans and reports; this is for the time that nobody asks.
+_CLEAN_GRACE_S = 2 * 3600.0
 _DOWNLOAD_S = 60.0
 _READ_THREADS = 4
 _WINDOW_ID_CHARS = 64
+_MAX_DOWNLOADS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +70,7 @@ class Hub:
         self.services = services
         self.store = store
         self.keeper = keeper
+        self.rights = ResultRights(services, store)
         self._views = Views(store)
         self._nursery = nursery
         self._keep_s = keep_s
@@ -116,9 +129,17 @@ class Hub:
                     del self._windows[window.window_id]
                 elif now - window.left_at > _SESSIONS_WAIT_S:
                     window.close_sessions()
+            self.clean(_CLEAN_GRACE_S)
             self._downloads = {
                 token: one for token, one in self._downloads.items() if one.until > now
             }
+
+    def clean(self, grace_s: float = 0.0) -> tuple[int, int]:
+        """Remove results past their time (and a grace); return (how many, bytes freed)."""
+        old = self.store.older_than(self._keep_s + grace_s)
+        for result in old:
+            self.forget_result(result.result_id)
+        return len(old), sum(result.bytes for result in old)
 
     def close(self) -> None:
         """The runner ends: end every session."""
@@ -172,13 +193,30 @@ class Hub:
         except Exception:
             _LOG.exception("a background task failed")
 
-    async def read(
+    async def page(
         self, result: StoredResult, view: ResultView, offset: int, limit: int
-    ) -> tuple[list[Row], int]:
-        """Read a page of a result in a thread."""
-        return await trio.to_thread.run_sync(
+    ) -> tuple[Preview, int]:
+        """Read a page of a result for the browser, and how many rows the view has."""
+
+        def read() -> tuple[Preview, int]:
+            table, total = self._views.page(result, view, offset, limit)
+            return preview(table, wire.CELL_PREVIEW_CHARACTERS), total
+
+        return await trio.to_thread.run_sync(read, limiter=self._readers)
+
+    async def rows(
+        self, result: StoredResult, view: ResultView, offset: int, limit: int
+    ) -> list[Row]:
+        """Read a few rows whole."""
+        table, _ = await trio.to_thread.run_sync(
             self._views.page, result, view, offset, limit, limiter=self._readers
         )
+        return rows_of(table)
+
+    def forget_result(self, result_id: str) -> None:
+        """Remove a stored result."""
+        self.rights.forget(result_id)
+        self.in_background(self.store.remove, result_id)
 
     @property
     def views(self) -> Views:
@@ -195,6 +233,9 @@ class Hub:
         file_name: str,
     ) -> str:
         """Return the token of a download."""
+        own = [name for name, one in self._downloads.items() if one.user_id == user_id]
+        for name in own[: max(0, len(own) - _MAX_DOWNLOADS + 1)]:
+            del self._downloads[name]
         token = secrets.token_urlsafe(24)
         until = time.monotonic() + _DOWNLOAD_S
         self._downloads[token] = Offered(
@@ -208,7 +249,13 @@ class Hub:
         if offered is None or offered.user_id != user_id:
             return None
         del self._downloads[token]
-        return offered if offered.until > time.monotonic() else None
+        if offered.until <= time.monotonic():
+            return None
+        try:
+            self.rights.check(offered.result)
+        except (ResultGoneError, NotReadableError):
+            return None
+        return offered
 
 
 def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -19,10 +19,13 @@ from querykeep_guard.contracts.codec import ContractError, dumps, loads
 from querykeep_middleware.editor import messages as wire
 from querykeep_middleware.editor.frames import MessageError, decode_client
 from querykeep_middleware.execution.hub import Hub, Offered
+from querykeep_middleware.execution.jobs import CleaningJobs
 from querykeep_middleware.execution.keeper import Keeper
-from querykeep_middleware.execution.window import Peer, Window
+from querykeep_middleware.execution.peer import Peer
+from querykeep_middleware.execution.window import Window
 from querykeep_middleware.link import (
     HEADER,
+    RECHECK,
     Download,
     Hello,
     LinkError,
@@ -38,7 +41,7 @@ from querykeep_relay.services import open_services
 from querykeep_relay.settings import SettingsError
 
 _LOG = logging.getLogger(__name__)
-_QUEUED_FRAMES = 4000
+_RECHECK_PAUSE_S = 0.25
 _HELLO_TIMEOUT_S = 10.0
 _BAD_MESSAGE, _OUTDATED = 4400, 4426
 _PARENT_POLL_S = 1.0
@@ -51,6 +54,7 @@ class Link:
     def __init__(self, stream: trio.SocketStream) -> None:
         self._stream = stream
         self._buffer = bytearray()
+        self._sending = trio.Lock()
 
     async def _read(self, count: int) -> bytes:
         while len(self._buffer) < count:
@@ -68,7 +72,8 @@ class Link:
 
     async def send(self, data: bytes) -> None:
         """Send framed bytes."""
-        await self._stream.send_all(data)
+        async with self._sending:
+            await self._stream.send_all(data)
 
 
 async def serve_connection(stream: trio.SocketStream, hub: Hub) -> None:
@@ -80,6 +85,8 @@ async def serve_connection(stream: trio.SocketStream, hub: Hub) -> None:
                 hello = loads(Hello, await link.receive())
             if hello.kind == "download":
                 await _serve_download(link, hello, hub)
+            elif hello.kind == "health":
+                await link.send(frame(dumps(hub.services.health())))
             else:
                 await _serve_editor(link, hello, hub)
         except (LinkError, ContractError, trio.TooSlowError, trio.BrokenResourceError) as error:
@@ -87,34 +94,41 @@ async def serve_connection(stream: trio.SocketStream, hub: Hub) -> None:
 
 
 async def _serve_editor(link: Link, hello: Hello, hub: Hub) -> None:
-    send, frames = trio.open_memory_channel[str](_QUEUED_FRAMES)
     scope = trio.CancelScope()
-    peer = Peer(hello, send, scope)
+    peer = Peer(hello, scope)
     window: Window | None = None
     try:
         with scope:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_write, link, frames, peer, scope)
+                nursery.start_soon(_write, link, peer, scope)
+                nursery.start_soon(_recheck_on_change, link, hub)
                 window = await _first_message(link, hub, peer)
                 if window is not None:
                     await _read_messages(link, window, peer, nursery)
-                send.close()
+                peer.finish()
     finally:
         if window is not None:
             window.leave(peer)
 
 
-async def _write(
-    link: Link, frames: trio.MemoryReceiveChannel[str], peer: Peer, scope: trio.CancelScope
-) -> None:
+async def _write(link: Link, peer: Peer, scope: trio.CancelScope) -> None:
     try:
-        async for text in frames:
-            await link.send(frame(text.encode("utf-8")))
+        while (body := await peer.next()) is not None:
+            await link.send(frame(body))
         await link.send(closing_frame(peer.close_code))
     except (trio.BrokenResourceError, trio.ClosedResourceError):
         pass
     finally:
         scope.cancel()
+
+
+async def _recheck_on_change(link: Link, hub: Hub) -> None:
+    """A sign-out raises the policy version: have the web process look at once who this is."""
+    with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+        while True:
+            await hub.services.feed.wait_changed()
+            await link.send(frame(RECHECK))
+            await trio.sleep(_RECHECK_PAUSE_S)
 
 
 async def _first_message(link: Link, hub: Hub, peer: Peer) -> Window | None:
@@ -205,6 +219,9 @@ async def run(
         async with open_services(settings.relay) as services, trio.open_nursery() as nursery:
             hub = Hub(services, store, keeper, nursery, keep_s=settings.results_keep_s)
             nursery.start_soon(hub.sweep)
+            nursery.start_soon(hub.rights.watch)
+            if settings.relay.redis_url:
+                nursery.start_soon(CleaningJobs(settings.relay.redis_url, hub, nursery).run)
 
             async def served(stream: trio.SocketStream) -> None:
                 await serve_connection(stream, hub)

@@ -59,11 +59,11 @@ class StatementModel:
         """The masks of its result."""
         return self.decision.plan.masks if self.decision is not None else ()
 
-    def fail(self, failed: StatementFailed) -> None:
+    def fail(self, failed: StatementFailed, base: int) -> None:
         """It failed at the target, or was cancelled there."""
         was_cancelled = self.outcome in _CANCELLED
         self.state = StatementState.CANCELLED if was_cancelled else StatementState.FAILED
-        self.failure = failure_of(failed)
+        self.failure = failure_of(failed, base)
 
     def snapshot(self) -> StatementSnapshot:
         """Return it whole."""
@@ -105,6 +105,7 @@ class RunModel:
     scope: RunScope
     text: str
     offset: int
+    stop_on_error: bool
     started_at: datetime
     started_monotonic: float
     state: RunState = RunState.RUNNING
@@ -158,15 +159,15 @@ def rule_ref(rule: AppliedRule) -> RuleRef:
     return RuleRef(rule.id, rule.name, rule.kind.removesuffix("_rule"), rule.effect, rule.code, url)
 
 
-def failure_of(failed: StatementFailed) -> Failure:
-    """Return what a driver said, as a failure."""
-    return Failure(
-        failed.code, failed.message, failed.detail, failed.hint, position=failed.position
-    )
+def failure_of(failed: StatementFailed, base: int) -> Failure:
+    """Return what a driver said, as a failure; the text it was given began at ``base``."""
+    position = failed.position + base if failed.position >= 0 else -1
+    return Failure(failed.code, failed.message, failed.detail, failed.hint, position=position)
 
 
-def refusal_of(recorded: Recorded, decision: Decision | None) -> Failure:
-    """Return a refused statement's failure: object, rule, next step, place in the text."""
+def refusal_of(recorded: Recorded, decision: Decision | None, base: int) -> Failure:
+    """Return a refused statement's failure: object, rule, next step, place in the run's text (the
+    text that was decided began at ``base``)."""
     deciding = [
         rule for rule in recorded.rules if rule.effect in ("deny", "need_approval", "need_reason")
     ]
@@ -174,7 +175,7 @@ def refusal_of(recorded: Recorded, decision: Decision | None) -> Failure:
     return Failure(
         code=recorded.error_code,
         message=recorded.error or (decision.message if decision else "refused"),
-        position=decision.position if decision else -1,
+        position=decision.position + base if decision and decision.position >= 0 else -1,
         verdict=recorded.verdict,
         object=decision.object if decision else "",
         rules=refs,

@@ -12,7 +12,7 @@ import time
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
@@ -31,11 +31,13 @@ from querykeep_guard.contracts.audit import StatementCompleted
 from querykeep_guard.contracts.audit import StatementStarted as Recorded
 from querykeep_guard.contracts.session import ClientInfo, EndReason, SessionGrant
 from querykeep_guard.policy.decision import Decision
+from querykeep_guard.sql.facts import SessionContext, StatementSyntaxError
 from querykeep_middleware.editor import messages as wire
 from querykeep_middleware.editor.shapes import (
     Failure,
     HistoryEntry,
     NoticeText,
+    RunState,
     SessionInfo,
     StatementState,
     TransactionInfo,
@@ -48,11 +50,15 @@ from querykeep_middleware.execution.runs import (
     may_run,
     refusal_of,
 )
-from querykeep_middleware.results.store import ResultStore, StoredResult, StoreError
+from querykeep_middleware.results.store import StoredResult, StoreError
+from querykeep_relay.catalogs import StaleCatalogError
 from querykeep_relay.private import PrivateSession, open_private_session
-from querykeep_relay.services import RelayServices
+
+if TYPE_CHECKING:
+    from querykeep_middleware.execution.hub import Hub
 
 _ROWS_EVERY_S = 0.1
+_BATCH_ROWS = 2048
 _FINAL_REASONS = frozenset(
     {
         EndReason.REVOKED,
@@ -76,7 +82,7 @@ class Owner(Protocol):
         """Keep a history entry."""
         ...
 
-    def session_over(self, tab_id: str, reason: EndReason) -> None:
+    def session_over(self, tab_id: str) -> None:
         """A tab's session is no more."""
         ...
 
@@ -84,20 +90,23 @@ class Owner(Protocol):
 class SessionFailedError(Exception):
     """A session cannot be opened; ``code`` is that of ``RequestFailed``."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, next_step: str = "") -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.next_step = next_step
 
 
 @dataclass(slots=True)
 class _Job:
-    """A text to run. ``run`` None: our own (BEGIN, COMMIT), not shown as a run."""
+    """A text to run. ``run`` None: our own (BEGIN, COMMIT), not shown as a run. ``base``: where the
+    part that runs now began in the run's text."""
 
     text: str
     run: RunModel | None
     done: trio.Event
     failed: StatementFailed | None = None
+    base: int = 0
 
 
 class TabSession:
@@ -105,16 +114,16 @@ class TabSession:
 
     def __init__(
         self,
-        services: RelayServices,
-        store: ResultStore,
+        hub: Hub,
         owner: Owner,
         tab_id: str,
         user_id: str,
         *,
         auto_commit: bool,
     ) -> None:
-        self._services = services
-        self._store = store
+        self._hub = hub
+        self._services = hub.services
+        self._store = hub.store
         self._owner = owner
         self.tab_id = tab_id
         self._user_id = user_id
@@ -124,12 +133,15 @@ class TabSession:
         self._connection: NativeConnection | None = None
         self._send, self._jobs = trio.open_memory_channel[_Job](1)
         self._job: _Job | None = None
+        self._run: RunModel | None = None
         self._scope = trio.CancelScope()
+        self._server_version = ""
         self._opened_at = datetime.now(UTC)
         self._transaction_since: datetime | None = None
         self._transaction_statements = 0
         self._shown = TransactionInfo(auto_commit, is_open=False)
         self._last_rows_at = 0.0
+        self._rows_told = ("", 0, False)
         self._ended = False
         self.over = trio.Event()
 
@@ -152,7 +164,19 @@ class TabSession:
             with self._scope:
                 await self._live(cookie, connection_id, client, task_status)
         finally:
+            self._send.close()
+            self._leave_no_job()
             self.over.set()
+
+    def _leave_no_job(self) -> None:
+        """Whoever waits for a text that will not run any more is told so."""
+        job = self._job
+        if job is not None and not job.done.is_set():
+            job.failed = StatementFailed("", "the session ended")
+            if job.run is not None and job.run.state is RunState.RUNNING:
+                job.run.failure = Failure("", "the session ended before the text was run")
+                self._finish_run(job.run)
+            job.done.set()
 
     async def _live(
         self,
@@ -166,6 +190,7 @@ class TabSession:
         self._grant = grant
         _, known = await services.api.connections()
         version = next((one.server_version for one in known if one.id == connection_id), "")
+        self._server_version = version
         driver = services.engine(grant.policy.engine).driver()
         async with open_private_session(
             grant, services=services, client=client, observer=self, server_version=version
@@ -176,8 +201,7 @@ class TabSession:
                     driver.connect_governed, private.address, grant.policy.database
                 )
             except DriverError as error:
-                code = "target_sign_in" if error.stage == "authentication" else "target_unreachable"
-                raise SessionFailedError(code, error.message) from None
+                raise _session_failed(error) from None
             self._connection = connection
             try:
                 task_status.started()
@@ -222,12 +246,12 @@ class TabSession:
             raise RuntimeError("the session is not open")
         return self._grant
 
-    @property
-    def may_export(self) -> bool:
-        """True when a grant of the session has the export function."""
-        return "export" in self.info.functions
-
     # --- running ----------------------------------------------------------------------------------
+
+    @property
+    def ended(self) -> bool:
+        """True once the session is over."""
+        return self._ended
 
     @property
     def is_busy(self) -> bool:
@@ -258,41 +282,71 @@ class TabSession:
 
     def cancel(self) -> None:
         """Cancel what runs."""
-        if self._job is not None and self._job.run is not None:
-            self._job.run.cancel_asked = True
+        if self._run is not None:
+            self._run.cancel_asked = True
         if self._private is not None:
             self._private.cancel()
 
     async def _do(self, job: _Job, connection: NativeConnection) -> None:
-        run = job.run
+        run = self._run = job.run
         try:
             if run is not None:
-                self._owner.emit(
-                    wire.RunStarted(
-                        run.tab_id, run.run_id, run.scope, run.text, run.offset, run.started_at
-                    )
-                )
-                if not self.auto_commit and not connection.in_transaction:
-                    begin = _Job("BEGIN", None, trio.Event())
-                    self._job = begin
-                    await self._stream(begin, connection)
-                    self._job = job
-                    if begin.failed is not None:
-                        run.failure = failure_of(begin.failed)
-                        return
-            await self._stream(job, connection)
+                await self._do_run(job, run, connection)
+            else:
+                await self._stream(job, connection, job.text)
         finally:
             if run is not None:
                 self._finish_run(run)
-            self._job = None
+            self._job = self._run = None
             job.done.set()
             self._show_transaction()
 
-    async def _stream(self, job: _Job, connection: NativeConnection) -> None:
+    async def _do_run(self, job: _Job, run: RunModel, connection: NativeConnection) -> None:
+        self._owner.emit(
+            wire.RunStarted(run.tab_id, run.run_id, run.scope, run.text, run.offset, run.started_at)
+        )
+        if not self.auto_commit and not connection.in_transaction:
+            begin = self._job = _Job("BEGIN", None, trio.Event())
+            await self._stream(begin, connection, begin.text)
+            self._job = job
+            if begin.failed is not None:
+                run.failure = failure_of(begin.failed, -1)
+                return
+        parts = [(0, run.text)]
+        if not run.stop_on_error:
+            parts = await self._parts(run.text)
+        for base, text in parts:
+            if run.cancel_asked or self._ended or (job.failed is not None and job.failed.fatal):
+                return
+            job.base = base
+            await self._stream(job, connection, text)
+
+    async def _parts(self, text: str) -> list[tuple[int, str]]:
+        """Split a text into its statements, each with its place.
+
+        Only to run them one by one: each is analyzed anew and decided by itself, so that a wrong
+        cut can refuse, but allow nothing. A text that cannot be taken apart is one part.
+        """
+        grant = self._opened
+        context = SessionContext(
+            engine=grant.policy.engine,
+            flavour=grant.target.flavour,
+            server_version=self._server_version,
+            database=grant.policy.database,
+        )
+        try:
+            catalog = await self._services.catalogs.current(grant.policy.connection_id)
+            analyzer = self._services.engine(grant.policy.engine).analyzer()
+            facts = await trio.to_thread.run_sync(analyzer.analyze, text, context, catalog)
+        except (StatementSyntaxError, StaleCatalogError):
+            return [(0, text)]
+        return [(one.start, text[one.start : one.end]) for one in facts] or [(0, text)]
+
+    async def _stream(self, job: _Job, connection: NativeConnection, text: str) -> None:
         stored: list[StoredResult] = []
 
         def work() -> None:
-            for item in connection.stream(job.text):
+            for item in connection.stream(text, batch_rows=_BATCH_ROWS):
                 match item:
                     case RowBatch(rows):
                         # A text whose results nobody wants to see has no store.
@@ -327,6 +381,11 @@ class TabSession:
         if run is None or not run.statements:
             return None
         statement = run.current or run.statements[-1]
+        policy = self._opened.policy
+        catalog = self._services.catalogs.latest(policy.connection_id)
+        if statement.decision is None or catalog is None:
+            # What cannot be judged again later is not kept.
+            return None
         infos = column_infos(columns, statement.masks, statement.rules)
         result = self._store.begin(
             uuid.uuid4().hex,
@@ -334,6 +393,7 @@ class TabSession:
             [column.name for column in columns],
             [column.kind for column in columns],
         )
+        self._hub.rights.bind(result, self._opened.session_id, policy, statement.decision, catalog)
         statement.results.append((result, infos))
         self._owner.emit(
             wire.ResultStarted(run.run_id, statement.statement_id, result.result_id, infos)
@@ -343,11 +403,14 @@ class TabSession:
 
     def _rows_came(self, job: _Job, result: StoredResult) -> None:
         now = time.monotonic()
-        if job.run is not None and result.rows and now - self._last_rows_at >= _ROWS_EVERY_S:
-            self._last_rows_at = now
+        if job.run is not None and now - self._last_rows_at >= _ROWS_EVERY_S:
             self._emit_rows(job.run, result)
 
     def _emit_rows(self, run: RunModel, result: StoredResult) -> None:
+        told = (result.result_id, result.rows, result.complete)
+        if told == self._rows_told or (not result.rows and not result.complete):
+            return
+        self._rows_told, self._last_rows_at = told, time.monotonic()
         self._owner.emit(
             wire.RowsAvailable(
                 run.run_id, result.result_id, result.rows, result.bytes, result.complete
@@ -369,6 +432,10 @@ class TabSession:
                 self._failed(run, item)
             case _:
                 pass
+
+    @property
+    def _base(self) -> int:
+        return self._job.base if self._job is not None else 0
 
     def _notice(self, run: RunModel, notice: NoticeText) -> None:
         statement = run.current or (run.statements[-1] if run.statements else None)
@@ -393,11 +460,11 @@ class TabSession:
         statement = run.current
         if statement is None:
             if not any(one.state is StatementState.REFUSED for one in run.statements):
-                run.failure = failure_of(failed)
+                run.failure = failure_of(failed, self._base)
             return
         for result, _ in statement.results:
             self._emit_rows(run, result)
-        statement.fail(failed)
+        statement.fail(failed, self._base)
         self._finish_statement(run, statement)
         self._skip_rest(run)
 
@@ -476,8 +543,8 @@ class TabSession:
         run = self._job.run if self._job is not None else None
         if run is None:
             return
-        start = decision.facts.start if decision else 0
-        end = decision.facts.end if decision else len(run.text)
+        start = self._base + decision.facts.start if decision else self._base
+        end = self._base + decision.facts.end if decision else len(run.text)
         statement = StatementModel(event, decision, len(run.statements), start, end)
         run.statements.append(statement)
         self._owner.emit(
@@ -495,9 +562,12 @@ class TabSession:
         )
         if not may_run(event.verdict):
             statement.state = StatementState.REFUSED
-            statement.failure = refusal_of(event, decision)
+            statement.failure = refusal_of(event, decision, self._base)
             statement.duration_ms = 0.0
             self._finish_statement(run, statement)
+        elif run.cancel_asked and self._private is not None:
+            # Asked for before there was anything to cancel.
+            self._private.cancel()
 
     def statement_completed(self, event: StatementCompleted) -> None:
         """A statement that ran has ended; its last items may still be on their way."""
@@ -526,7 +596,7 @@ class TabSession:
         self._ended = True
         if self._grant is None:
             return
-        self._owner.session_over(self.tab_id, reason)
+        self._owner.session_over(self.tab_id)
         self._owner.emit(
             wire.SessionEnded(
                 tab_id=self.tab_id,
@@ -538,3 +608,15 @@ class TabSession:
                 can_reopen=reason not in _FINAL_REASONS,
             )
         )
+
+
+def _session_failed(error: DriverError) -> SessionFailedError:
+    if error.stage in ("authentication", "permission", "database"):
+        return SessionFailedError(
+            "target_sign_in",
+            error.message,
+            "Ask the owner of the connection to test its stored account.",
+        )
+    return SessionFailedError(
+        "target_unreachable", error.message, "Try again, or ask the owner of the connection."
+    )

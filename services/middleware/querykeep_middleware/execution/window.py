@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, assert_never
 
 import trio
 
-from querykeep_guard.contracts.session import ClientInfo, EndReason
+from querykeep_guard.contracts.session import ClientInfo
 from querykeep_middleware.editor import messages as wire
-from querykeep_middleware.editor.frames import encode
 from querykeep_middleware.editor.shapes import CellAddress, HistoryEntry, TabState
+from querykeep_middleware.execution.peer import Peer
+from querykeep_middleware.execution.rights import NotReadableError
 from querykeep_middleware.execution.runs import RunModel
 from querykeep_middleware.execution.tab_session import SessionFailedError, TabSession
-from querykeep_middleware.link import Hello
-from querykeep_middleware.results.store import ResultGoneError, Row, StoreError
+from querykeep_middleware.results.store import ResultGoneError, StoredResult, StoreError
 from querykeep_relay.api_client import ApiProblemError, ApiRefusedError, ApiUnavailableError
 
 if TYPE_CHECKING:
@@ -28,8 +28,7 @@ _RUNS_KEPT = 20
 _MAX_TABS = 100
 _MAX_SESSIONS = 20
 _MAX_HISTORY = 500
-# Access was taken away: what was read under it is not shown any longer.
-_FORGETTING = frozenset({EndReason.REVOKED, EndReason.USER_DISABLED, EndReason.CONNECTION_DISABLED})
+_MAX_CELL_CHARACTERS = 32_000_000
 
 
 class RequestError(Exception):
@@ -46,26 +45,6 @@ class RequestError(Exception):
 
 
 @dataclass(slots=True)
-class Peer:
-    """A browser's socket. ``frames`` is bounded: one that does not read is let go and may come
-    back; nothing is lost, since a window that is opened again is told its whole state."""
-
-    hello: Hello
-    frames: trio.MemorySendChannel[str]
-    gone: trio.CancelScope
-    close_code: int = 1012
-
-    def send(self, message: wire.ServerMessage) -> None:
-        """Queue a message."""
-        try:
-            self.frames.send_nowait(encode(message))
-        except trio.WouldBlock:
-            self.gone.cancel()
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass
-
-
-@dataclass(slots=True)
 class Window:
     """State of a window. ``left_at`` is when its last browser went (monotonic), None while one is
     there."""
@@ -78,6 +57,7 @@ class Window:
     active_tab: str
     sessions: dict[str, TabSession] = field(default_factory=dict)
     runs: list[RunModel] = field(default_factory=list)
+    opening: set[str] = field(default_factory=set)
     peer: Peer | None = None
     left_at: float | None = None
 
@@ -92,14 +72,9 @@ class Window:
         """Keep a history entry."""
         self.hub.in_background(self.hub.keeper.remember, self.user_id, entry)
 
-    def session_over(self, tab_id: str, reason: EndReason) -> None:
-        """A tab's session is no more; what was read through it goes too where access was taken."""
-        session = self.sessions.pop(tab_id, None)
-        if session is None or reason not in _FORGETTING:
-            return
-        for run in self.runs:
-            if run.tab_id == tab_id:
-                self._forget_results(run)
+    def session_over(self, tab_id: str) -> None:
+        """A tab's session is no more."""
+        self.sessions.pop(tab_id, None)
 
     # --- browsers come and go ---------------------------------------------------------------------
 
@@ -107,8 +82,7 @@ class Window:
         """A browser opened this window; one that had it before is told and let go."""
         if self.peer is not None and self.peer is not peer:
             self.peer.send(wire.WindowTaken(datetime.now(UTC)))
-            self.peer.close_code = 4409
-            self.peer.frames.close()
+            self.peer.finish(4409)
         self.peer, self.left_at = peer, None
         peer.send(
             wire.WindowOpened(
@@ -162,6 +136,10 @@ class Window:
             answer = wire.RequestFailed(message.request, "expired", str(error))
         except StoreError as error:
             answer = wire.RequestFailed(message.request, "bad_request", str(error))
+        except NotReadableError as error:
+            answer = wire.RequestFailed(
+                message.request, "not_allowed", error.message, retry=error.retry
+            )
         peer.send(answer)
 
     async def _answer(self, message: wire.ClientMessage, peer: Peer) -> wire.ServerMessage:
@@ -181,11 +159,11 @@ class Window:
             case wire.EndTransaction():
                 await self._end_transaction(message)
             case wire.FetchRows():
-                return await self._fetch_rows(message)
+                return await self._fetch_rows(message, peer)
             case wire.FetchCell():
                 return await self._fetch_cell(message)
             case wire.CloseResult():
-                await trio.to_thread.run_sync(self._close_result, message.result_id)
+                self._close_result(message.result_id)
             case wire.ExportResult():
                 return self._export(message)
             case wire.SaveTab():
@@ -211,29 +189,39 @@ class Window:
         return session
 
     async def _open_session(self, message: wire.OpenSession, peer: Peer) -> wire.SessionOpened:
-        before = self.sessions.get(message.tab_id)
-        if before is not None:
-            before.close()
-            await before.over.wait()
-        if len(self.sessions) >= _MAX_SESSIONS:
-            raise RequestError(
-                "too_large", f"at most {_MAX_SESSIONS} tabs can be connected at once"
-            )
+        tab_id = message.tab_id
+        if tab_id in self.opening:
+            raise RequestError("busy", "this tab is being connected already")
+        self.opening.add(tab_id)
+        try:
+            before = self.sessions.get(tab_id)
+            if before is not None:
+                before.close()
+                await before.over.wait()
+            if len(self.sessions) + len(self.opening) > _MAX_SESSIONS:
+                raise RequestError(
+                    "too_large", f"at most {_MAX_SESSIONS} tabs can be connected at once"
+                )
+            session = await self._opened(message, peer)
+            return wire.SessionOpened(message.request, session.info)
+        finally:
+            self.opening.discard(tab_id)
+
+    async def _opened(self, message: wire.OpenSession, peer: Peer) -> TabSession:
         session = TabSession(
-            self.hub.services,
-            self.hub.store,
-            self,
-            message.tab_id,
-            self.user_id,
-            auto_commit=message.auto_commit,
+            self.hub, self, message.tab_id, self.user_id, auto_commit=message.auto_commit
         )
         client = ClientInfo(address=peer.hello.address, program=peer.hello.program)
         try:
             await self.hub.start(session, peer.hello.cookie, message.connection_id, client)
         except SessionFailedError as error:
-            raise RequestError(error.code, error.message, retry=True) from None
+            raise RequestError(
+                error.code, error.message, next_step=error.next_step, retry=True
+            ) from None
+        if session.ended:
+            raise RequestError("no_session", "the session ended as it was opened", retry=True)
         self.sessions[message.tab_id] = session
-        return wire.SessionOpened(message.request, session.info)
+        return session
 
     def _run(self, message: wire.RunText) -> None:
         if any(run.run_id == message.run_id for run in self.runs):
@@ -249,6 +237,7 @@ class Window:
             scope=message.scope,
             text=message.text,
             offset=message.offset,
+            stop_on_error=message.stop_on_error,
             started_at=datetime.now(UTC),
             started_monotonic=time.monotonic(),
         )
@@ -265,7 +254,7 @@ class Window:
     def _forget_results(self, run: RunModel) -> None:
         for statement in run.statements:
             for result, _ in statement.results:
-                self.hub.in_background(self.hub.store.remove, result.result_id)
+                self.hub.forget_result(result.result_id)
 
     def _set_auto_commit(self, message: wire.SetAutoCommit) -> None:
         session = self._session(message.tab_id)
@@ -289,47 +278,57 @@ class Window:
 
     # --- results ----------------------------------------------------------------------------------
 
-    async def _fetch_rows(self, message: wire.FetchRows) -> wire.RowsPage:
+    def _readable(self, result_id: str) -> StoredResult:
+        result = self.hub.store.get(result_id, self.user_id)
+        self.hub.rights.check(result)
+        return result
+
+    async def _fetch_rows(self, message: wire.FetchRows, peer: Peer) -> wire.RowsPage:
         if not 0 < message.limit <= wire.MAX_PAGE_ROWS or message.offset < 0:
             raise RequestError("bad_request", f"limit is 1 to {wire.MAX_PAGE_ROWS}, offset from 0")
-        result = self.hub.store.get(message.result_id, self.user_id)
-        complete = result.complete
-        rows, total = await self.hub.read(result, message.view, message.offset, message.limit)
-        shown, cut = _previews(rows)
+        async with peer.pages:
+            await peer.room()
+            result = self._readable(message.result_id)
+            complete = result.complete
+            page, total = await self.hub.page(result, message.view, message.offset, message.limit)
         return wire.RowsPage(
-            message.request, message.result_id, message.offset, shown, cut, total, complete
+            message.request,
+            message.result_id,
+            message.offset,
+            tuple(page.rows),
+            tuple(CellAddress(row, column) for row, column in page.cut),
+            total,
+            complete,
         )
 
     async def _fetch_cell(self, message: wire.FetchCell) -> wire.CellValue:
-        result = self.hub.store.get(message.result_id, self.user_id)
+        result = self._readable(message.result_id)
         if message.row < 0 or not 0 <= message.column < len(result.names):
             raise RequestError("bad_request", "there is no such cell")
-        rows, _ = await self.hub.read(result, message.view, message.row, 1)
+        rows = await self.hub.rows(result, message.view, message.row, 1)
         if not rows:
             raise RequestError("not_found", "there is no such row")
-        return wire.CellValue(message.request, rows[0][message.column])
+        value = rows[0][message.column]
+        if value is not None and len(value) > _MAX_CELL_CHARACTERS:
+            raise RequestError(
+                "too_large",
+                f"the cell has {len(value):,} characters, more than can be shown",
+                next_step="Export the result.",
+            )
+        return wire.CellValue(message.request, value)
 
     def _close_result(self, result_id: str) -> None:
         with contextlib.suppress(ResultGoneError):
             self.hub.store.get(result_id, self.user_id)
-            self.hub.store.remove(result_id)
+            self.hub.forget_result(result_id)
 
     def _export(self, message: wire.ExportResult) -> wire.ExportReady:
         result = self.hub.store.get(message.result_id, self.user_id)
-        run = next(
-            (
-                run
-                for run in self.runs
-                for statement in run.statements
-                if any(stored is result for stored, _ in statement.results)
-            ),
-            None,
-        )
-        session = self.sessions.get(run.tab_id) if run is not None else None
-        if session is None or not session.may_export:
+        policy = self.hub.rights.check(result)
+        if not any("export" in grant.functions for grant in policy.grants):
             raise RequestError(
                 "not_allowed",
-                "your privilege on this connection has no export, or the session is closed",
+                f"your privilege on {policy.connection_name} has no export",
                 next_step="Ask the owner of the connection for a privilege with export.",
             )
         name = f"result-{datetime.now(UTC):%Y%m%d-%H%M%S}.{message.format.value}"
@@ -388,19 +387,3 @@ class Window:
 def new_window_id() -> str:
     """Return an id that cannot be guessed."""
     return uuid.uuid4().hex
-
-
-def _previews(rows: list[Row]) -> tuple[tuple[Row, ...], tuple[CellAddress, ...]]:
-    limit = wire.CELL_PREVIEW_CHARACTERS
-    cut: list[CellAddress] = []
-    shown: list[Row] = []
-    for number, row in enumerate(rows):
-        if any(value is not None and len(value) > limit for value in row):
-            cut += [
-                CellAddress(number, column)
-                for column, value in enumerate(row)
-                if value is not None and len(value) > limit
-            ]
-            row = tuple(value if value is None else value[:limit] for value in row)
-        shown.append(row)
-    return tuple(shown), tuple(cut)

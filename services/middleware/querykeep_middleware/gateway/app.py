@@ -20,9 +20,8 @@ _PASSED = ("/api/", "/scim/")
 class WebApplication:
     """HTTP by path and by port; the agent's port answers agents only, and only it does."""
 
-    def __init__(self, settings: MiddlewareSettings) -> None:
+    def __init__(self, settings: MiddlewareSettings, api: InternalApi) -> None:
         self._settings = settings
-        api = InternalApi(settings)
         self._agent = AgentSignIn(settings, api)
         self._health = Health(settings, api)
         self._downloads = Downloads(settings, api)
@@ -64,8 +63,11 @@ def _port(scope: Scope) -> int | None:
 
 def application(settings: MiddlewareSettings) -> Application:
     """Return the whole application."""
-    web = WebApplication(settings)
+    api = InternalApi(settings)
     router: Application = ProtocolTypeRouter(
-        {"http": web, "websocket": EditorConsumer.as_asgi(settings=settings)}
+        {
+            "http": WebApplication(settings, api),
+            "websocket": EditorConsumer.as_asgi(settings=settings, api=api),
+        }
     )
     return router

@@ -8,11 +8,14 @@ import json
 import re
 from collections.abc import Iterator
 
+import pyarrow as pa
+
 from querykeep_middleware.editor.shapes import ExportFormat, ResultView
-from querykeep_middleware.results.store import Row, StoredResult
+from querykeep_middleware.results.store import Row, StoredResult, rows_of
 from querykeep_middleware.results.views import Views
 
 _PAGE_ROWS = 5000
+_PART_BYTES = 8 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 _FORMULA = re.compile(r"\s*[=+\-@\t\r]")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
@@ -37,14 +40,26 @@ def export(
         yield (_BOM if for_spreadsheet else b"") + _csv([tuple(result.names)], for_spreadsheet)
     offset = 0
     while True:
-        rows, _ = views.page(result, view, offset, _PAGE_ROWS)
-        if not rows:
+        page, _ = views.page(result, view, offset, _PAGE_ROWS)
+        if not page.num_rows:
             return
-        offset += len(rows)
-        if format_ is ExportFormat.CSV:
-            yield _csv(rows, for_spreadsheet)
-        else:
-            yield _jsonl(rows, result.names)
+        offset += page.num_rows
+        for part in _bounded(page):
+            rows = rows_of(part)
+            if format_ is ExportFormat.CSV:
+                yield _csv(rows, for_spreadsheet)
+            else:
+                yield _jsonl(rows, result.names)
+
+
+def _bounded(table: pa.Table) -> Iterator[pa.Table]:
+    """Split a page until its parts fit in memory beside everything else (or are single rows)."""
+    if table.nbytes <= _PART_BYTES or table.num_rows == 1:
+        yield table
+        return
+    half = table.num_rows // 2
+    yield from _bounded(table.slice(0, half))
+    yield from _bounded(table.slice(half))
 
 
 def _csv(rows: list[Row], for_spreadsheet: bool) -> bytes:

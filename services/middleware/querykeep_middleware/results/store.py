@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ Row = tuple[str | None, ...]
 
 _CHUNK_ROWS = 8192
 _CHUNK_BYTES = 8 * 1024 * 1024
+_WAIT_S = 0.5
 
 
 class StoreError(Exception):
@@ -39,13 +41,16 @@ class StoredResult:
     names: tuple[str, ...]
     kinds: tuple[str, ...]
     lock: threading.Lock = field(default_factory=threading.Lock)
+    begun_at: float = field(default_factory=time.monotonic)
     rows: int = 0
     bytes: int = 0
     complete: bool = False
     expired: bool = False
     chunk_ends: list[int] = field(default_factory=list)
-    _waiting: list[Row] = field(default_factory=list)
+    _waiting: list[pa.RecordBatch] = field(default_factory=list)
+    _waiting_rows: int = 0
     _waiting_bytes: int = 0
+    _written_at: float = 0.0
 
     @property
     def schema(self) -> pa.Schema:
@@ -87,7 +92,7 @@ class ResultStore:
         return result
 
     def append(self, result: StoredResult, rows: Sequence[Row]) -> None:
-        """Add rows; they can be read once a chunk is full, or after ``flush``.
+        """Add rows; they can be read once a chunk is full or old, or after ``flush``.
 
         Raises:
             StoreError: The store is full.
@@ -95,13 +100,16 @@ class ResultStore:
         with result.lock:
             if result.expired:
                 return
-            result._waiting.extend(rows)
-            result._waiting_bytes += sum(
-                len(value) for row in rows for value in row if value is not None
-            )
-            full = len(result._waiting) >= _CHUNK_ROWS or result._waiting_bytes >= _CHUNK_BYTES
-            # The first rows are shown at once, however few they are.
-            if full or not result.chunk_ends:
+            columns = zip(*rows, strict=True)
+            arrays = [pa.array(column, pa.large_string()) for column in columns]
+            batch = pa.record_batch(arrays, schema=result.schema)
+            result._waiting.append(batch)
+            result._waiting_rows += batch.num_rows
+            result._waiting_bytes += batch.nbytes
+            full = result._waiting_rows >= _CHUNK_ROWS or result._waiting_bytes >= _CHUNK_BYTES
+            # The first rows are shown at once, however few they are, and none waits for long.
+            old = time.monotonic() - result._written_at >= _WAIT_S
+            if full or old or not result.chunk_ends:
                 self._write(result)
 
     def flush(self, result: StoredResult) -> None:
@@ -119,26 +127,26 @@ class ResultStore:
                 result.complete = True
 
     def _write(self, result: StoredResult) -> None:
-        if self._used + result._waiting_bytes > self._limit_bytes:
-            result._waiting, result._waiting_bytes = [], 0
+        batches, count = result._waiting, result._waiting_rows
+        size = result._waiting_bytes
+        result._waiting, result._waiting_rows, result._waiting_bytes = [], 0, 0
+        result._written_at = time.monotonic()
+        if self._used + size > self._limit_bytes:
             raise StoreError(
                 "the result store is full: close results that are no longer needed, or ask for "
                 "fewer rows"
             )
-        columns = list(zip(*result._waiting, strict=True))
-        arrays = [pa.array(column, pa.large_string()) for column in columns]
-        batch = pa.record_batch(arrays, schema=result.schema)
         path = result.path(len(result.chunk_ends))
         try:
             with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, result.schema) as file:
-                file.write_batch(batch)
+                for batch in batches:
+                    file.write_batch(batch)
             size = path.stat().st_size
         except OSError as error:
             raise StoreError(f"the result cannot be stored: {error.strerror}") from error
-        result.rows += len(result._waiting)
+        result.rows += count
         result.chunk_ends.append(result.rows)
         result.bytes += size
-        result._waiting, result._waiting_bytes = [], 0
         with self._lock:
             self._used += size
 
@@ -154,20 +162,19 @@ class ResultStore:
             raise ResultGoneError("this result is gone: run the statement again")
         return result
 
-    def read(self, result: StoredResult, offset: int, limit: int) -> list[Row]:
+    def read(self, result: StoredResult, offset: int, limit: int) -> pa.Table:
         """Return rows ``offset`` to ``offset + limit`` in the order in which they came."""
         with result.lock:
             ends = list(result.chunk_ends)
-        rows: list[Row] = []
+        parts = []
         start = 0
         for chunk, end in enumerate(ends):
             if end > offset and start < offset + limit:
-                table = self._chunk(result, chunk)
                 low = max(offset - start, 0)
                 high = min(offset + limit - start, end - start)
-                rows.extend(_rows(table.slice(low, high - low)))
+                parts.append(self._chunk(result, chunk).slice(low, high - low))
             start = end
-        return rows
+        return pa.concat_tables(parts) if parts else result.schema.empty_table()
 
     def table(self, result: StoredResult) -> pa.Table:
         """Return all rows that can be read, memory-mapped."""
@@ -192,13 +199,20 @@ class ResultStore:
             return
         with result.lock:
             result.expired = True
-            result._waiting = []
+            result._waiting, result._waiting_rows, result._waiting_bytes = [], 0, 0
             shutil.rmtree(result.folder, ignore_errors=True)
         with self._lock:
             self._used -= result.bytes
 
+    def older_than(self, age_s: float) -> list[StoredResult]:
+        """Return results that were begun longer than so many seconds ago and are complete."""
+        limit = time.monotonic() - age_s
+        with self._lock:
+            return [one for one in self._results.values() if one.complete and one.begun_at < limit]
 
-def _rows(table: pa.Table) -> list[Row]:
+
+def rows_of(table: pa.Table) -> list[Row]:
+    """Return a table's rows as Python values; the caller has bounded its size."""
     if table.num_rows == 0:
         return []
     columns = [column.to_pylist() for column in table.columns]

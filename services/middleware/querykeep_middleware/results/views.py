@@ -18,7 +18,7 @@ from querykeep_middleware.editor.shapes import (
     FilterOperator,
     ResultView,
 )
-from querykeep_middleware.results.store import ResultStore, Row, StoredResult, StoreError, _rows
+from querykeep_middleware.results.store import ResultStore, StoredResult, StoreError
 
 _MAX_VIEW_ROWS = 5_000_000
 _CACHED_VIEWS = 32
@@ -35,8 +35,8 @@ class Views:
 
     def page(
         self, result: StoredResult, view: ResultView, offset: int, limit: int
-    ) -> tuple[list[Row], int]:
-        """Return (rows, rows in the whole view).
+    ) -> tuple[pa.Table, int]:
+        """Return (rows as a table, rows in the whole view).
 
         Raises:
             StoreError: A column that does not exist, or a result too large to sort.
@@ -45,7 +45,7 @@ class Views:
             return self._store.read(result, offset, limit), result.rows
         indices = self._indices(result, view)
         wanted = indices.slice(offset, limit)
-        return _rows(self._store.table(result).take(wanted)), len(indices)
+        return self._store.table(result).take(wanted), len(indices)
 
     def _indices(self, result: StoredResult, view: ResultView) -> pa.Array:
         rows = result.rows
