@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from tests.ports import free_port
 
 from querykeep_demo.processes import ProcessError
 from querykeep_demo.servers import (
@@ -18,7 +19,6 @@ from querykeep_demo.servers import (
     PostgresqlServer,
     PrivateServer,
     RedisServer,
-    free_port,
     new_password,
 )
 from querykeep_demo.shop import Shop, load_mariadb, load_postgresql

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import pytest
+from tests.ports import free_ports
 
 from querykeep_demo.ports import CONNECTIONS_SPAN, Ports
-from querykeep_demo.servers import free_port, port_is_free
 
 PROGRAM = Path(sys.executable).parent / "querykeep-demo"
 START_TIMEOUT_S = 240
@@ -147,18 +147,9 @@ def read_system(home: Path) -> System:
 
 def _random_ports() -> Ports:
     """Return ports far from the documented ones, on which a developer's own demo may run."""
-    chosen: dict[str, int] = {}
-    taken: set[int] = set()
-    for name in (entry.name for entry in fields(Ports)):
-        span = CONNECTIONS_SPAN if name == "connections" else 1
-        while True:
-            first = free_port()
-            ports = range(first, first + span)
-            if all(map(port_is_free, ports)) and not set(ports) & taken:
-                break
-        chosen[name] = first
-        taken |= set(ports)
-    return Ports(**chosen)
+    spans = {"connections": CONNECTIONS_SPAN}
+    names = [entry.name for entry in fields(Ports)]
+    return Ports(**{name: free_ports(spans.get(name, 1)) for name in names})
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import trio
 
 
-async def until(condition: Callable[[], bool | Awaitable[bool]], timeout_s: float = 10.0) -> None:
+async def until(condition: Callable[[], bool | Awaitable[bool]], timeout_s: float = 60.0) -> None:
     """Poll until the condition holds; raises trio.TooSlowError after the deadline."""
     with trio.fail_after(timeout_s):
         while True:

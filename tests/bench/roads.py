@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.fix_system import DemoConnection
+from tests.ports import free_port
 
 from querykeep_demo.processes import ProcessError, log_tail, start_detached, stop, wait_for
-from querykeep_demo.servers import HOST, free_port, port_is_free
+from querykeep_demo.servers import HOST, port_is_free
 
 READY_TIMEOUT_S = 20.0
 

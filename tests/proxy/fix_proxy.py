@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from tests.polling import until
+from tests.ports import free_port
 from tests.relay.fix_relay import Client, Relay
 
 from querykeep_proxy.main import Proxy
@@ -96,15 +97,6 @@ class RunningProxy:
                 data += part
         head, _, body = data.partition(b"\r\n\r\n")
         return int(head.split(b" ")[1]), body
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 @pytest.fixture

@@ -6,11 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 import trio
 from tests.polling import until
-from tests.proxy.fix_proxy import Certificate, free_port
+from tests.ports import free_port
+from tests.proxy.fix_proxy import Certificate
 from tests.relay.fix_internal_api import KEY, FakeApi, make_policy
 
 from querykeep_demo.shop import Shop
@@ -27,6 +30,12 @@ from querykeep_proxy.main import Proxy
 from querykeep_proxy.settings import ProxySettings
 from querykeep_relay.services import RelayServices, open_services
 from querykeep_relay.settings import RelaySettings
+
+
+def only_value(cursor: psycopg.Cursor[Any]) -> Any:
+    """Return the one value of a result that has one row of one column."""
+    ((value,),) = cursor.fetchall()
+    return value
 
 
 @dataclass

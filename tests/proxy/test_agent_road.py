@@ -5,6 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 import trio
+from tests.proxy.fix_shop_proxy import only_value
 from tests.proxy.test_proxy import PASSWORD, ask_ticket, hello, read_frame
 from tests.relay.fix_relay import Client
 
@@ -54,7 +55,7 @@ async def test_a_client_signs_in_with_the_local_password(pg_proxy, tls_certifica
             host="127.0.0.1", port=port, user="anyone", password=password, dbname="shop",
             sslmode="disable", connect_timeout=10,
         ) as connection:  # fmt: skip
-            return connection.execute("select email from customers where id = 1").fetchone()[0]
+            return only_value(connection.execute("select email from customers where id = 1"))
 
     async with trio.open_nursery() as nursery:
         (listener,) = await nursery.start(tunnel.run)

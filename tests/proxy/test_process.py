@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests.proxy.fix_proxy import free_port
+from tests.ports import free_port
 from tests.proxy.fix_shop_proxy import shop_policy
 from tests.relay.fix_internal_api import KEY
 
@@ -32,7 +32,7 @@ class Process:
         self.popen = subprocess.Popen([str(PROGRAM)], env=environment, stderr=subprocess.PIPE)
 
     def ready(self) -> dict:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 90
         while time.monotonic() < deadline:
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{self._health}/readyz") as answer:
@@ -43,8 +43,22 @@ class Process:
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.popen.send_signal(number)
-        self.log = self.popen.communicate(timeout=30)[1].decode()
+        self.log = self.popen.communicate(timeout=90)[1].decode()
         return self.popen.returncode
+
+
+class Starter:
+    """Starts the program as often as a test needs; `conninfo` is the clients' way in."""
+
+    def __init__(self, environment: dict[str, str], health: int, port: int) -> None:
+        self._environment = environment
+        self._health = health
+        self.processes: list[Process] = []
+        self.conninfo = f"host=127.0.0.1 port={port} user=ann password=pw dbname=shop"
+
+    def __call__(self, **changes: str) -> Process:
+        self.processes.append(Process({**self._environment, **changes}, self._health))
+        return self.processes[-1]
 
 
 @pytest.fixture
@@ -72,15 +86,9 @@ def start(shop_postgresql, internal_api, tmp_path, tls_certificate):
         "QUERYKEEP_TLS_CERT_FILE": str(tls_certificate.cert_file),
         "QUERYKEEP_TLS_KEY_FILE": str(tls_certificate.key_file),
     }
-    processes: list[Process] = []
-
-    def run(**changes: str) -> Process:
-        processes.append(Process({**environment, **changes}, health))
-        return processes[-1]
-
-    run.conninfo = f"host=127.0.0.1 port={port} user=ann password=pw dbname=shop"
-    yield run
-    for process in processes:
+    starter = Starter(environment, health, port)
+    yield starter
+    for process in starter.processes:
         if process.popen.returncode is None:
             process.stop(signal.SIGKILL)
 
@@ -130,7 +138,7 @@ def test_kill_9_in_the_middle_of_a_statement_loses_no_event(start, internal_api,
 )
 def test_a_wrong_setting_is_named(start, name, value, code):
     process = start(**{name: value})
-    log = process.popen.communicate(timeout=20)[1].decode()
+    log = process.popen.communicate(timeout=90)[1].decode()
     assert process.popen.returncode == code
     assert name in log or value in log
     assert "Traceback" not in log

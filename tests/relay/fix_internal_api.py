@@ -29,6 +29,7 @@ from querykeep_guard.contracts.policy import (
     Subject,
 )
 from querykeep_guard.contracts.session import (
+    ClientVerifiers,
     ConnectionInfo,
     Route,
     SessionGrant,
@@ -57,6 +58,7 @@ class FakeApi:
     """State that tests read and change; every field is guarded by ``lock`` where threads meet."""
 
     def __init__(self) -> None:
+        self.url = ""
         self.lock = threading.Condition()
         self.connections = [
             ConnectionInfo("c1", "shop", "fake", "fake", "db", 0, "1"),
@@ -76,7 +78,7 @@ class FakeApi:
         self.catalog: object = None
         self.catalogs_put = 0
         self.tickets: dict[str, Route] = {}
-        self.verifiers: object = None
+        self.verifiers: ClientVerifiers | None = None
         self.accept_records = True
         self.challenges: dict[str, tuple] = {}
         self.down = False
@@ -85,7 +87,7 @@ class FakeApi:
 
     # --- what tests do ---
 
-    def wait_for(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    def wait_for(self, condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
         with self.lock:
             assert self.lock.wait_for(condition, timeout_s), "the API never saw it"
 
@@ -242,6 +244,8 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
             api.before(path)
             with api.lock:
                 api.calls.append(path)
+                status: int
+                data: object
                 if api.down:
                     status, data = 503, {"title": "down"}
                 elif hashlib.sha256(key.encode()) == hashlib.sha256(b""):
@@ -276,7 +280,7 @@ def internal_api() -> Iterator[FakeApi]:
     """The API's state; ``internal_api.url`` is where it answers."""
     api = FakeApi()
     server = _Server(("127.0.0.1", 0), _handler(api))
-    api.url = f"http://127.0.0.1:{server.server_address[1]}"  # type: ignore[attr-defined]
+    api.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield api

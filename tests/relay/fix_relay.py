@@ -70,7 +70,7 @@ class FakeTarget:
 class Client:
     """The other end of a governed session's transport."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: trio.abc.Stream) -> None:
         self.stream = stream
         self.buffer = b""
 
@@ -149,7 +149,7 @@ class Relay:
         return client
 
     async def wait_ended(self, count: int = 1) -> None:
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while len(self.ended) < count:
                 self.all_ended = trio.Event()
                 await self.all_ended.wait()

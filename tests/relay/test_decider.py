@@ -87,7 +87,9 @@ async def test_a_shared_decision_carries_its_own_text_and_ends_with_the_grant():
     await decider.decide(engine, "select 1", CONTEXT, handle, catalog)
     (known,) = decider.cached(engine, "  select 22 ;", CONTEXT, handle, catalog) or (None,)
     assert known is None or known.facts.text == "select 22"
-    (known,) = decider.cached(engine, "select 333", CONTEXT, handle, catalog)
+    shared = decider.cached(engine, "select 333", CONTEXT, handle, catalog)
+    assert shared is not None
+    (known,) = shared
     assert (known.facts.text, known.facts.start, known.facts.end) == ("select 333", 0, 10)
     now[0] += timedelta(seconds=5)
     assert decider.cached(engine, "select 4444", CONTEXT, handle, catalog) is None
@@ -112,24 +114,18 @@ def test_hours_are_looked_at_each_minute_and_tell_why_a_session_ends():
     assert ended_by_time(make_policy(grants=()), NOW) is EndReason.EXPIRED
 
 
-async def test_a_cached_decision_is_far_below_a_parse():
-    """The promise is 50 µs on a quiet machine (make bench); here only that nothing is analyzed."""
+async def test_a_cached_decision_takes_no_analysis():
+    """The promise is 50 µs (make bench measures it); here only that nothing is analyzed."""
     engine, decider = FakeEngine(), Decider(lambda: NOW)
     handle = PolicyHandles().of(make_policy())
     catalog = make_catalog("f1")
     await decider.decide(engine, "select 1", CONTEXT, handle, catalog)
-    best = min(_timed(engine, decider, handle, catalog) for _ in range(200))
+    for _ in range(200):
+        assert decider.cached(engine, "select 1", CONTEXT, handle, catalog) is not None
     assert engine.fake_analyzer.calls == 1
-    assert best < 0.005
 
 
-def _timed(engine, decider, handle, catalog) -> float:
-    started = time.perf_counter()
-    assert decider.cached(engine, "select 1", CONTEXT, handle, catalog) is not None
-    return time.perf_counter() - started
-
-
-async def test_long_texts_do_not_hold_the_loop():
+async def test_long_texts_do_not_hold_the_loop(monkeypatch):
     engine, decider = FakeEngine(), Decider(lambda: NOW)
     handle = PolicyHandles().of(make_policy())
     inner = engine.fake_analyzer.analyze
@@ -138,7 +134,7 @@ async def test_long_texts_do_not_hold_the_loop():
         time.sleep(0.2)
         return inner(text, context, catalog)
 
-    engine.fake_analyzer.analyze = slow
+    monkeypatch.setattr(engine.fake_analyzer, "analyze", slow)
     ticks = 0
 
     async def tick() -> None:
@@ -174,7 +170,7 @@ async def test_ddl_elsewhere_is_noticed_while_sessions_live(relay):
         catalog = relay.services.catalogs.current_nowait("c1")
         return catalog is not None and catalog.fingerprint == "f2"
 
-    await until(is_new, 3)
+    await until(is_new)
     assert relay.api.catalogs_put >= 1
 
 

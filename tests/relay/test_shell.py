@@ -120,7 +120,7 @@ async def test_a_kill_reaches_a_session_whose_client_does_not_read(relay):
     client = await relay.open(small=True)
     await client.send("rows 200 1000000")
     await relay.target.wait_seen()
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         relay.sessions[0].end(EndReason.KILLED, "an administrator ended it")
         await relay.wait_ended()
     assert relay.ended == [EndReason.KILLED]
@@ -154,7 +154,7 @@ async def test_client_gone_mid_result_cancels_at_the_target(relay):
     await relay.target.wait_seen()
     await client.stream.aclose()
     await relay.wait_ended()
-    assert await in_thread(relay.engine.fake_driver.cancel_seen.wait, 5)
+    assert await in_thread(relay.engine.fake_driver.cancel_seen.wait, 60)
     assert relay.engine.fake_driver.cancelled == [b"native"]
     await in_thread(relay.api.wait_for, lambda: bool(relay.api.events("StatementCompleted")))
     assert relay.api.events("StatementCompleted")[0]["outcome"] == "cancelled"
@@ -172,7 +172,7 @@ async def test_a_cancel_key_reaches_its_own_session_only(relay):
     canceller = await relay.connect()
     await canceller.send(f"cancel {key}")
     assert await canceller.line() == "(end)"
-    assert await in_thread(relay.engine.fake_driver.cancel_seen.wait, 5)
+    assert await in_thread(relay.engine.fake_driver.cancel_seen.wait, 60)
     relay.target.released.set()
     assert await first.line() == "cancelled"
     assert await second.ask("select 1") == ["row 1", "done"]
@@ -182,7 +182,7 @@ async def test_statement_timeout_cancels_and_idle_timeout_ignores_what_runs(rela
     relay.api.policy = make_policy(limits=Limits(statement_timeout_s=0.3, idle_timeout_s=0.15))
     client = await relay.open()
     await client.send("wait")
-    assert await in_thread(relay.engine.fake_driver.cancel_seen.wait, 5)
+    assert await in_thread(relay.engine.fake_driver.cancel_seen.wait, 60)
     assert relay.ended == []
     relay.target.released.set()
     assert await client.line() == "cancelled"
@@ -200,7 +200,7 @@ async def test_sign_in_that_never_comes_ends(internal_api, tmp_path):
 
     async with open_relay(internal_api, tmp_path, sign_in_timeout_s=0.2) as relay:
         client = await relay.connect()
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             assert await client.line() == "bye idle"
 
 

@@ -195,7 +195,7 @@ async def test_machine_durability_waits_for_the_disk(tmp_path):
     async with trio.open_nursery() as nursery:
         nursery.start_soon(spool.run_sync)
         sequence = spool.append(started())
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             await spool.synced(sequence)
         assert spool._synced_sequence == sequence
         nursery.cancel_scope.cancel()
@@ -230,7 +230,7 @@ async def test_records_wait_for_the_api_and_are_trimmed_after(internal_api, tmp_
         folder = relay.services.spool.folder
         assert len(folder.segments()) > 5
         internal_api.accept_records = True
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             await relay.services.shipper.flushed()
         assert len(folder.segments()) == 1
         assert len(internal_api.events("StatementStarted")) == 30

@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 import redis
+from tests.ports import free_port
 
 from querykeep_api.auditlog.models import Checkpoint, Event, Record
 from querykeep_api.dbam.actions.connections import do_create_connection
@@ -23,7 +24,6 @@ from querykeep_api.jobs.running import carry_out
 from querykeep_api.kernel import clock
 from querykeep_api.kernel.models import OutboxEvent
 from querykeep_api.kernel.policy_version import current_version
-from querykeep_demo.servers import free_port
 from querykeep_demo.shop import Shop
 
 pytestmark = pytest.mark.django_db(databases=["default", "audit"], transaction=True)
@@ -67,14 +67,14 @@ def test_crawl_lists_what_changed(connect, shop_postgresql: Shop, shop_mariadb: 
     assert changes_of(row) == {("first", "shop-postgresql"), ("first", "shop-mariadb")}
     row = run("schema_crawl")
     assert (row.state, row.changes) == ("ok", [])
-    target = {
-        "host": shop_postgresql.host,
-        "port": shop_postgresql.port,
-        "dbname": shop_postgresql.database,
-        "user": shop_postgresql.user,
-        "password": shop_postgresql.password,
-    }
-    with psycopg.connect(**target, autocommit=True) as direct:
+    with psycopg.connect(
+        host=shop_postgresql.host,
+        port=shop_postgresql.port,
+        dbname=shop_postgresql.database,
+        user=shop_postgresql.user,
+        password=shop_postgresql.password,
+        autocommit=True,
+    ) as direct:
         direct.execute("CREATE TABLE crawled (id int, name text)")
         try:
             assert changes_of(run("schema_crawl", connection=first.pk)) == {
@@ -152,7 +152,7 @@ def test_audit_jobs(db, tmp_path: Path, settings, new_user) -> None:
     assert run("audit_checkpoint").summary == "Checkpoint 1 over 1 chains."
     row = run("audit_chain_verify")
     assert (row.state, "whole" in row.summary) == ("ok", True)
-    Record.objects.order_by("id").first().delete()
+    Record.objects.earliest("id").delete()
     row = run("audit_chain_verify")
     assert row.state == "failed"
     assert ("gap", "api#1") in changes_of(row)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django_celery_beat.models import PeriodicTask
+from tests.api.jobs.outcomes import carried_out
 from tests.fix_api import ApiCaller
 
 from querykeep_api.jobs import running
@@ -37,7 +38,7 @@ def queue(monkeypatch: pytest.MonkeyPatch) -> list[JobRun]:
 def test_permissions(work, queue, anonymous, admin, new_user, as_user) -> None:
     viewer = as_user(new_user("viewer", "jobs.view"))
     other = as_user(new_user("other", "audit.view", "connections.change"))
-    run = carry_out(NAME)
+    run = carried_out(NAME)
     reads = ("jobs", f"jobs/{NAME}", f"jobs/{NAME}/runs", f"jobs/{NAME}/runs/{run.pk}")
     for path in reads:
         assert anonymous.get(path).status_code == 401
@@ -50,7 +51,7 @@ def test_permissions(work, queue, anonymous, admin, new_user, as_user) -> None:
 
 
 def test_list_shows_schedule_and_last_run(work, admin) -> None:
-    run = carry_out(NAME)
+    run = carried_out(NAME)
     page = admin.get("jobs").json()
     assert [entry["name"] for entry in page["results"]] == list(jobs())
     entry = next(e for e in page["results"] if e["name"] == NAME)
@@ -101,7 +102,7 @@ def test_run_now_while_it_runs(work, queue, admin) -> None:
         return "told"
 
     work.body = body
-    assert carry_out(NAME).summary == "told"
+    assert carried_out(NAME).summary == "told"
 
 
 def test_schedules_of_jobs_that_are_no_more_go(work) -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ class Installation:
         self.database_url = database_url
         self.redis = redis.Redis.from_url(redis_url)
         self.folder = folder
+        self.sqlite = folder / "metadata.sqlite3"
         self.workers: list[subprocess.Popen[bytes]] = []
         self.querykeep("migrate")
 
@@ -67,12 +69,8 @@ class Installation:
 
     def sql(self, text: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
         if self.database_url.startswith("sqlite"):
-            connection = sqlite3.connect(self.folder / "metadata.sqlite3", timeout=30)
-            try:
-                with connection:
-                    return connection.execute(text.replace("%s", "?"), values).fetchall()
-            finally:
-                connection.close()
+            with closing(sqlite3.connect(self.sqlite, timeout=30)) as file, file:
+                return file.execute(text.replace("%s", "?"), values).fetchall()
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             cursor = connection.execute(text, values)
             return cursor.fetchall() if cursor.description else []
@@ -88,7 +86,7 @@ class Installation:
             **self.environment,
             "DJANGO_SETTINGS_MODULE": "querykeep_api.config.settings",
         }
-        subprocess.run([sys.executable, "-c", script], env=environment, check=True, timeout=60)
+        subprocess.run([sys.executable, "-c", script], env=environment, check=True, timeout=100)
 
     def runs(self) -> list[tuple[str, str, str, str]]:
         rows = self.sql("SELECT id, state, worker, error FROM jobs_jobrun WHERE job = %s", (JOB,))

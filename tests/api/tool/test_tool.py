@@ -19,10 +19,10 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.ports import free_port
 
 from querykeep_api.tool.diagnostics import without_password
 from querykeep_api.tool.texts import PART_NAMES, TEXTS, language_of
-from querykeep_demo.servers import free_port
 
 DEADLINE_S = 120.0
 PARTS = set(PART_NAMES["en"])

@@ -6,7 +6,7 @@ on the target itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -122,7 +122,7 @@ class NativeProcess:
 class NativeConnection(Protocol):
     """One open connection of a native client."""
 
-    def stream(self, text: str, *, batch_rows: int = 2000) -> Iterator[StreamItem]:
+    def stream(self, text: str, *, batch_rows: int = 2000) -> Generator[StreamItem]:
         """Run a text (one or several statements) and yield what happens, rows in batches, without
         ever holding a whole result. Closing the iterator early cancels at the server."""
         ...

@@ -9,7 +9,7 @@ import contextlib
 import re
 import ssl
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pymysql
@@ -174,7 +174,7 @@ class MysqlConnection:
         """True when the connection is encrypted."""
         return bool(self._connection._secure)
 
-    def stream(self, text: str, *, batch_rows: int = 2000) -> Iterator[StreamItem]:
+    def stream(self, text: str, *, batch_rows: int = 2000) -> Generator[StreamItem]:
         """Run a text and yield what happens; see ``NativeConnection.stream``."""
         cursor = self._connection.cursor()
         finished = False

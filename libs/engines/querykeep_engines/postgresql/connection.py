@@ -12,7 +12,7 @@ import contextlib
 import select
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import psycopg
@@ -75,7 +75,7 @@ class PostgresqlConnection:
         self._pg.notice_handler = self._on_notice
         self._in_transaction = False
 
-    def stream(self, text: str, *, batch_rows: int = 2000) -> Iterator[StreamItem]:
+    def stream(self, text: str, *, batch_rows: int = 2000) -> Generator[StreamItem]:
         """Run a text and yield what happens; see ``NativeConnection.stream``.
 
         A failure of the connection itself is the last item, ``StatementFailed`` with ``fatal``.
