@@ -61,7 +61,7 @@ export function SessionList() {
             ),
           },
           { key: 'address', title: t('statements.address'), mono: true, render: (session) => session.client.address },
-          { key: 'connection', title: t('statements.connection'), render: (session) => session.connection.name },
+          { key: 'connection', title: t('statements.connection'), render: (session) => <span className="qk-nowrap">{session.connection.name}</span> },
           {
             key: 'statement',
             title: t('statements.statement'),

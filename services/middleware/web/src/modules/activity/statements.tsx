@@ -63,7 +63,7 @@ export function StatementList() {
               </>
             ),
           },
-          { key: 'connection', title: t('statements.connection'), render: (entry) => entry.connection.name },
+          { key: 'connection', title: t('statements.connection'), render: (entry) => <span className="qk-nowrap">{entry.connection.name}</span> },
           {
             key: 'statement',
             title: t('statements.statement'),
