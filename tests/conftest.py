@@ -9,4 +9,5 @@ pytest_plugins = [
     "tests.proxy.fix_proxy",
     "tests.proxy.fix_shop_proxy",
     "tests.engines.postgresql.fix_cases",
+    "tests.middleware.web.fix_page",
 ]
