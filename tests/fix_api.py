@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
+import importlib
 import json
 import os
 import secrets
@@ -17,8 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.apps import apps
 
 API_DATABASES = ["default", "audit"]
+# App: the model whose rows a data migration makes, the migration and its function.
+BUILT_INS = {
+    "iam": ("Role", "querykeep_api.iam.migrations.0002_roles", "make_roles"),
+    "dbam": ("Privilege", "querykeep_api.dbam.migrations.0002_privileges", "make_privileges"),
+}
 SERVICES = ("middleware", "proxy", "tool")
 
 
@@ -60,6 +67,7 @@ def django_db_modify_db_settings(
 ) -> None:
     """Name the two test databases before pytest-django makes them."""
     from django.db import connections
+    from django.db.models.signals import post_migrate
 
     from querykeep_api.config.databases import django_database
     from querykeep_api.config.environment import DatabaseAddress
@@ -84,6 +92,19 @@ def django_db_modify_db_settings(
     for alias in API_DATABASES:
         if hasattr(connections._connections, alias):  # type: ignore[attr-defined]
             del connections[alias]
+    post_migrate.connect(_bring_back_built_ins)
+
+
+def _bring_back_built_ins(sender: Any, using: str, **_others: object) -> None:
+    """Make the rows of data migrations again after a transactional test emptied every table.
+
+    Django does not, and without them each test would depend on which ran before it in its worker.
+    """
+    if using != "default" or sender.label not in BUILT_INS:
+        return
+    model, module, function = BUILT_INS[sender.label]
+    if not apps.get_model(sender.label, model).objects.exists():
+        getattr(importlib.import_module(module), function)(apps, None)
 
 
 @pytest.fixture
