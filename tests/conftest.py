@@ -4,10 +4,12 @@ pytest_plugins = [
     "tests.fix_servers",
     "tests.fix_system",
     "tests.fix_api",
+    "tests.agent.fix_agent",
     "tests.relay.fix_internal_api",
     "tests.relay.fix_relay",
     "tests.proxy.fix_proxy",
     "tests.proxy.fix_shop_proxy",
     "tests.engines.postgresql.fix_cases",
+    "tests.e2e.fix_browser",
     "tests.middleware.web.fix_page",
 ]

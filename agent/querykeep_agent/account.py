@@ -149,11 +149,12 @@ class Account:
             tokens = await _thread(self._tokens)
             if _is_fresh(tokens, rejected):
                 return tokens  # another process was faster
+            renewed = tokens
             with trio.CancelScope(shield=True):
-                tokens = await self._exchange(tokens)
-            return tokens
+                renewed = await self._exchange(tokens)
         finally:
             lock.__exit__(None, None, None)
+        return renewed
 
     async def _exchange(self, tokens: Tokens) -> Tokens:
         secrets = await _thread(self.read)

@@ -20,7 +20,6 @@ _HEAD_LIMIT_BYTES = 8 * 1024
 _TIMEOUT_S = 15.0
 _HALF_LIMIT = 256
 _MAX_CONNECTIONS = 16
-_MAX_TRIES = 20
 
 Try = Callable[[str], Awaitable[bool]]
 """Tries a half; True when the sign-in is complete."""
@@ -54,7 +53,6 @@ class CallbackListener:
         self._listener = listener
         self.port: int = listener.socket.getsockname()[1]
         self._slots = trio.CapacityLimiter(_MAX_CONNECTIONS)
-        self._tries = 0
         self._accepted = ""
 
     @staticmethod
@@ -99,8 +97,7 @@ class CallbackListener:
         if self._accepted:  # the browser asks again, for its reload
             same = hmac.compare_digest(half.encode(), self._accepted.encode())
             return (200, "done") if same else (400, "wrong")
-        self._tries += 1
-        if self._tries > _MAX_TRIES or not await attempt(half):
+        if not await attempt(half):
             return 400, "wrong"
         self._accepted = half
         return 200, "done"

@@ -197,6 +197,7 @@ class _Login:
         self._pkce = pkce
         self.id = login_id
         self._wire_half = ""
+        self._asking = trio.Lock()
 
     async def begin(self, mode: str, redirect_port: int | None) -> Prompt:
         body: dict[str, object] = {
@@ -215,25 +216,30 @@ class _Login:
         )
 
     async def wire_half(self) -> str:
-        """Wait until the person has confirmed; return the wire's half of the code."""
-        while not self._wire_half:
-            try:
-                answer = await self._api.call(
-                    "GET", f"/v1/logins/{self.id}?wait={_WAIT_S}", timeout_s=_WAIT_S + 15
-                )
-            except BusyError:
-                await trio.sleep(_RETRY_S)  # the person may well need longer than a restart
-                continue
-            match answer.get("state"):
-                case "waiting":
-                    continue
-                case "confirmed":
-                    self._wire_half = str(answer.get("code_half", ""))
-                case "denied":
-                    raise RefusedError("denied", "the sign-in was turned down in the browser")
-                case _:
-                    raise RefusedError("expired", "the sign-in took too long. Run it again")
+        """Wait until the person has confirmed; return the wire's half of the code. One asks, the
+        others wait for its answer: after the redemption the server would call the login over."""
+        async with self._asking:
+            while not self._wire_half:
+                self._wire_half = await self._ask()
         return self._wire_half
+
+    async def _ask(self) -> str:
+        """Ask once, which may last; return the half, "" while the person is not done."""
+        path = f"/v1/logins/{self.id}?wait={_WAIT_S}"
+        try:
+            answer = await self._api.call("GET", path, timeout_s=_WAIT_S + 15)
+        except BusyError:
+            await trio.sleep(_RETRY_S)  # the person may well need longer than a restart
+            return ""
+        match answer.get("state"):
+            case "waiting":
+                return ""
+            case "confirmed":
+                return str(answer.get("code_half", ""))
+            case "denied":
+                raise RefusedError("denied", "the sign-in was turned down in the browser")
+            case _:
+                raise RefusedError("expired", "the sign-in took too long. Run it again")
 
     async def redeem(self, browser_half: str) -> dict[str, Any]:
         """Redeem the whole code; raises NotSignedInError when it does not fit."""
