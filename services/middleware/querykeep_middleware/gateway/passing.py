@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
@@ -42,7 +43,12 @@ class ApiGateway:
     def __init__(self, settings: MiddlewareSettings) -> None:
         self._settings = settings
         self._http = httpx.AsyncClient(
-            base_url=settings.api_url, timeout=_TIMEOUT, follow_redirects=False, trust_env=False
+            base_url=settings.api_url,
+            timeout=_TIMEOUT,
+            follow_redirects=False,
+            trust_env=False,
+            # The client would keep what the API sets for one person and send it for the next.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
