@@ -5,6 +5,7 @@ pytest_plugins = [
     "tests.fix_system",
     "tests.fix_api",
     "tests.agent.fix_agent",
+    "tests.agent.fix_fake_querykeep",
     "tests.relay.fix_internal_api",
     "tests.relay.fix_relay",
     "tests.proxy.fix_proxy",

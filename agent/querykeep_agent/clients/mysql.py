@@ -26,7 +26,8 @@ from querykeep_agent.files import write_private
 _PROGRAMS = ("mariadb", "mysql")
 _DROPPED = ("MYSQL_HOST", "MYSQL_TCP_PORT", "MYSQL_UNIX_PORT", "MYSQL_PWD", "MARIADB_HOST")
 _SYSTEM_FILES = ("/etc/my.cnf", "/etc/mysql/my.cnf")
-_CR_SERVER_LOST = 2013
+_ER_UNKNOWN_ERROR = 1105
+"""A server's number: clients take their own (2000 and up) for a broken packet."""
 _VERSION_TIMEOUT_S = 10.0
 
 
@@ -65,7 +66,7 @@ class MysqlKind:
     async def refuse(self, stream: trio.SocketStream, message: str) -> None:
         """Send an error where the greeting would be; it has no SQLSTATE so early."""
         text = f"qk: {message}".encode()[:512]
-        body = b"\xff" + _CR_SERVER_LOST.to_bytes(2, "little") + text
+        body = b"\xff" + _ER_UNKNOWN_ERROR.to_bytes(2, "little") + text
         try:
             await stream.send_all(len(body).to_bytes(3, "little") + b"\0" + body)
             await stream.send_eof()
