@@ -50,6 +50,10 @@ class Person:
         token = self.http.get("/api/v1/auth/csrf").json()["token"]
         return self.http.post(path, json=body, headers={"X-CSRFToken": token, "Origin": self.web})
 
+    def close(self) -> None:
+        """Close the browser."""
+        self.http.close()
+
     def sign_out(self) -> None:
         """Sign out."""
         assert self.post("/api/v1/auth/sign-out", {}).status_code < 300

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -186,6 +186,10 @@ class Hub:
     def in_background(self, call: Callable[..., Any], *args: object) -> None:
         """Do something quick and blocking in a thread; a fault is logged."""
         self._nursery.start_soon(self._background, call, args)
+
+    def in_background_task(self, task: Callable[..., Awaitable[None]], *args: object) -> None:
+        """Run a task that may outlive the request which began it."""
+        self._nursery.start_soon(task, *args)
 
     async def _background(self, call: Callable[..., Any], args: tuple[object, ...]) -> None:
         try:

@@ -89,8 +89,11 @@ async def serve_connection(stream: trio.SocketStream, hub: Hub) -> None:
                 await link.send(frame(dumps(hub.services.health())))
             else:
                 await _serve_editor(link, hello, hub)
-        except (LinkError, ContractError, trio.TooSlowError, trio.BrokenResourceError) as error:
-            _LOG.debug("a connection of the web process ended: %s", error)
+        except* (LinkError, ContractError, trio.TooSlowError, trio.BrokenResourceError):
+            _LOG.debug("a connection of the web process ended")
+        except* Exception:
+            # One window's fault is no other's.
+            _LOG.exception("a connection of the web process failed")
 
 
 async def _serve_editor(link: Link, hello: Hello, hub: Hub) -> None:
@@ -102,9 +105,12 @@ async def _serve_editor(link: Link, hello: Hello, hub: Hub) -> None:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_write, link, peer, scope)
                 nursery.start_soon(_recheck_on_change, link, hub)
-                window = await _first_message(link, hub, peer)
-                if window is not None:
-                    await _read_messages(link, window, peer, nursery)
+                try:
+                    window = await _first_message(link, hub, peer)
+                    if window is not None:
+                        await _read_messages(link, window, peer, nursery)
+                except LinkError:
+                    scope.cancel()
                 peer.finish()
     finally:
         if window is not None:

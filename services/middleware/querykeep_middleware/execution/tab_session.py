@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from querykeep_middleware.execution.hub import Hub
 
 _ROWS_EVERY_S = 0.1
+_CANCEL_AGAIN_S = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 _BATCH_ROWS = 2048
 _FINAL_REASONS = frozenset(
     {
@@ -282,10 +283,19 @@ class TabSession:
 
     def cancel(self) -> None:
         """Cancel what runs."""
-        if self._run is not None:
-            self._run.cancel_asked = True
-        if self._private is not None:
+        run = self._run
+        if run is None or run.cancel_asked:
+            return
+        run.cancel_asked = True
+        self._hub.in_background_task(self._insist, run)
+
+    async def _insist(self, run: RunModel) -> None:
+        """A cancel that reaches a server before its statement does is lost there: ask again."""
+        for pause_s in _CANCEL_AGAIN_S:
+            if self._run is not run or self._private is None:
+                return
             self._private.cancel()
+            await trio.sleep(pause_s)
 
     async def _do(self, job: _Job, connection: NativeConnection) -> None:
         run = self._run = job.run
@@ -565,9 +575,6 @@ class TabSession:
             statement.failure = refusal_of(event, decision, self._base)
             statement.duration_ms = 0.0
             self._finish_statement(run, statement)
-        elif run.cancel_asked and self._private is not None:
-            # Asked for before there was anything to cancel.
-            self._private.cancel()
 
     def statement_completed(self, event: StatementCompleted) -> None:
         """A statement that ran has ended; its last items may still be on their way."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from querykeep_relay.api_client import ApiProblemError, ApiRefusedError, ApiUnav
 if TYPE_CHECKING:
     from querykeep_middleware.execution.hub import Hub
 
+_LOG = logging.getLogger(__name__)
 _RUNS_KEPT = 20
 _MAX_TABS = 100
 _MAX_SESSIONS = 20
@@ -139,6 +141,11 @@ class Window:
         except NotReadableError as error:
             answer = wire.RequestFailed(
                 message.request, "not_allowed", error.message, retry=error.retry
+            )
+        except Exception:
+            _LOG.exception("a request of an editor window failed")
+            answer = wire.RequestFailed(
+                message.request, "internal", "an internal error of Querykeep", retry=True
             )
         peer.send(answer)
 

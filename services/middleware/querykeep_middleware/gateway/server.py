@@ -194,6 +194,11 @@ class _EditorSocket(WebSocketProtocol):  # type: ignore[misc]  # Daphne ships no
         self.transport.registerProducer(self.flow, True)
         super().onOpen()
 
+    def serverClose(self, code: int | None = None) -> None:  # noqa: N802  # Daphne's name
+        """Close; unlike autobahn's own check, let a server say that it restarts (1012)."""
+        if self.state == self.STATE_OPEN:
+            self.sendCloseFrame(code=1000 if code is None else code)
+
     def onClose(self, was_clean: bool, code: int, reason: str) -> None:  # noqa: N802
         """The browser is gone."""
         if self.flow is not None:
