@@ -174,6 +174,12 @@ def page(installation: Installation, shops: dict[str, Shop], seeded: Seeded) -> 
         )
     lines += [
         "",
+        "  With the agent (sign in as the analyst in the browser):",
+        f"    .venv/bin/qk login --server {HOST}:{ports.agent_signin}",
+        f"    .venv/bin/qk psql {CONNECTION_NAMES['postgresql']}",
+    ]
+    lines += [
+        "",
         f"  All of it, for programs: {_short(installation.home / 'demo.json')}   "
         f"Logs: {_short(installation.home / 'log')}",
         "  make stop ends it, make reset deletes it.",
