@@ -25,6 +25,7 @@ from querykeep_guard.contracts.policy import (
 )
 from querykeep_guard.policy.decide import decide, stale_refusal, syntax_refusal
 from querykeep_guard.sql.facts import (
+    STORED_SIZE,
     ColumnName,
     ColumnRole,
     ColumnUse,
@@ -266,6 +267,48 @@ def test_a_problem_refuses_and_only_the_unbound_owner_is_waived() -> None:
     assert decide(called, free, NOW, CATALOG).may_run
     strict = facts(problems=(replace(unknown, matters_unmasked=True),), outputs=())
     assert not decide(strict, free, NOW, CATALOG).may_run
+
+
+def test_a_problem_about_one_table_is_waived_only_where_no_rule_hides_any_of_it() -> None:
+    def about(name: RelationName, **changes: object) -> Verdict:
+        problem = Problem("unsafe", "shows where rows are stored", "x", -1, False, name)
+        found = facts(reads=(name,), problems=(problem,), outputs=())
+        return decide(found, policy(**changes), NOW, CATALOG).verdict
+
+    bound = {"masking_rules": (EMAIL_RULE,), "access_rules": (SALARY_RULE, PAYROLL_RULE)}
+    for name in (CUSTOMERS, EMPLOYEES, PAYROLL, RelationName("public", "unheard_of")):
+        assert about(name, **bound) is Verdict.DENIED
+    assert about(PAYROLL, masking_rules=(EMAIL_RULE,), access_rules=()) is Verdict.ALLOWED
+    heir = replace(relation(RelationName("public", "heir"), "id"), parents=(("public", "payroll"),))
+    catalog = replace(CATALOG, relations=(*CATALOG.relations, heir))
+    problem = Problem("unsafe", "shows where rows are stored", "x", -1, False, PAYROLL)
+    found = facts(reads=(PAYROLL,), problems=(problem,), outputs=())
+    bound_by_mask = policy(masking_rules=(EMAIL_RULE,), access_rules=())
+    assert decide(found, bound_by_mask, NOW, catalog).verdict is Verdict.DENIED
+
+
+def test_sizes_are_hidden_from_whom_a_rule_binds_and_decide_nothing() -> None:
+    output = OutputColumn("pages", frozenset({STORED_SIZE}), ExpressionClass.TOTAL)
+    found = facts(outputs=(output,))
+    bound = policy(masking_rules=(EMAIL_RULE,))
+    decision = decide(found, bound, NOW, CATALOG)
+    assert [mask.ordinal for mask in decision.plan.masks] == [0]
+    free = policy(masking_rules=(replace(EMAIL_RULE, exempt=True),), access_rules=())
+    assert decide(found, free, NOW, CATALOG).plan.masks == ()
+    asked = facts(columns=(ColumnUse(STORED_SIZE, ColumnRole.PREDICATE, "WHERE"),))
+    assert decide(asked, bound, NOW, CATALOG).verdict is Verdict.DENIED
+    assert decide(asked, free, NOW, CATALOG).verdict is Verdict.ALLOWED
+
+
+def test_a_write_that_a_refused_table_judges_is_refused() -> None:
+    use = ColumnUse(
+        ColumnName("public", "payroll", "employee_id"), ColumnRole.JUDGED, "foreign key"
+    )
+    found = facts(StatementKind.DELETE, writes=(EMPLOYEES,), has_where=True, columns=(use,))
+    decision = decide(
+        found, policy(GrantScope("g", "rw", READ_WRITE), access_rules=(PAYROLL_RULE,)), NOW, CATALOG
+    )
+    assert decision.verdict is Verdict.DENIED and decision.object == "public.payroll"
 
 
 def test_an_unknown_kind_is_never_allowed() -> None:

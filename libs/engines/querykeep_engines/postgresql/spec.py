@@ -30,5 +30,8 @@ SPECS: tuple[EngineSpec, ...] = (
         url="postgresql://{username}:{password}@{host}:{port}/{database}",
         jdbc="jdbc:postgresql://{host}:{port}/{database}?user={username}&password={password}",
         system_schemas=("pg_catalog", "information_schema", "pg_toast"),
+        cli_line='psql "host={host} port={port} dbname={database} user={username}{tls}"',
+        cli_tls=" sslmode=require",
+        jdbc_tls="&sslmode=require",
     ),
 )

@@ -98,14 +98,16 @@ def _check_problems(
         allows_anything(grant) for _, grant in index.active_grants(now)
     )
     for problem in facts.problems:
-        if problem.matters_unmasked or not waives:
+        why = "no rule binds this person and his grant covers everything" if waives else ""
+        if not why and problem.relation is not None and index.hides_nothing_of(problem.relation):
+            why = f'no rule hides anything of "{problem.relation}"'
+        if problem.matters_unmasked or not why:
             raise _problem_refusal(problem)
         trace.append(
             TraceStep(
                 "understood",
                 "pass",
-                f"{problem.message}: waived, since no rule binds this person and his grant covers "
-                "everything",
+                f"{problem.message}: waived, since {why}",
                 object=problem.object,
             )
         )

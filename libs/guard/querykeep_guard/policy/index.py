@@ -17,6 +17,7 @@ from querykeep_guard.contracts.catalog import Catalog, Relation
 from querykeep_guard.contracts.policy import (
     AccessRule,
     GrantScope,
+    MaskerSpec,
     MaskingRule,
     ObjectPattern,
     RuleEffect,
@@ -24,7 +25,7 @@ from querykeep_guard.contracts.policy import (
     StatementKind,
     StatementRule,
 )
-from querykeep_guard.sql.facts import ColumnName, RelationName
+from querykeep_guard.sql.facts import STORED_SIZE, ColumnName, RelationName
 
 
 class _Glob:
@@ -70,6 +71,9 @@ class ColumnRules:
 
 
 _NO_RULES = ColumnRules()
+SIZES = MaskingRule("sizes", "Size of tables", (), MaskerSpec("full"))
+"""Built in, for everyone whom a rule binds: how much is stored depends on what is hidden."""
+_SIZE_RULES = ColumnRules(masking=(SIZES,))
 
 _SEVERITY = {
     RuleEffect.DENY: 0,
@@ -132,6 +136,8 @@ class PolicyIndex:
 
     def column_rules(self, name: ColumnName) -> ColumnRules:
         """Return the masking and column-refusing rules that name a column."""
+        if name == STORED_SIZE:
+            return _SIZE_RULES if self.is_restricted else _NO_RULES
         cached = self._column_cache.get(name)
         if cached is not None:
             return cached
@@ -172,6 +178,8 @@ class PolicyIndex:
 
         A relation that the catalog lacks counts as masked by every rule that could name it.
         """
+        if name == STORED_SIZE.relation:
+            return ()
         cached = self._masked_relation_cache.get(name)
         if cached is not None:
             return cached
@@ -187,6 +195,19 @@ class PolicyIndex:
             found = tuple(dict.fromkeys(r for n in names for r in self.column_rules(n).masking))
         self._masked_relation_cache[name] = found
         return found
+
+    def hides_nothing_of(self, name: RelationName) -> bool:
+        """True for a plain table of the catalog that no binding rule masks or refuses any part of,
+        and that shares no rows with another by inheritance."""
+        relation = self.relation(name)
+        if relation is None or relation.kind != "table" or relation.parents:
+            return False
+        if any((name.schema, name.name) in other.parents for other in self.catalog.relations):
+            return False
+        if any(not rule.exempt for rule in self.refused_by(name)):
+            return False
+        columns = (ColumnName(name.schema, name.name, c.name) for c in relation.columns)
+        return not any(r.masking or r.refusing for r in map(self.column_rules, columns))
 
     def active_grants(self, now: datetime) -> list[tuple[ObjectMatcher, GrantScope]]:
         """Return the grants that hold at ``now`` with their matchers."""

@@ -17,7 +17,7 @@ from querykeep_guard.policy.decision import TraceStep
 from querykeep_guard.policy.index import PolicyIndex, applied
 from querykeep_guard.policy.refusal import Refused
 from querykeep_guard.policy.texts import column_refused, next_step, quoted_rule, table_refused
-from querykeep_guard.sql.facts import ColumnName, StatementFacts
+from querykeep_guard.sql.facts import ColumnName, ColumnRole, StatementFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,9 @@ def check_access(
 ) -> None:
     """Raise Refused when a refused table or column is touched in any way."""
     base_url = index.policy.base_url
-    for name in (*facts.reads, *facts.writes):
+    # Tables whose rows a foreign key or trigger asks stand only in the uses of their columns.
+    judged = (use.column.relation for use in facts.columns if use.role is ColumnRole.JUDGED)
+    for name in dict.fromkeys((*facts.reads, *facts.writes, *judged)):
         for rule in index.refused_by(name):
             if rule.exempt:
                 _exempt(rule, str(name), trace, rules)

@@ -82,6 +82,12 @@ class ColumnName:
         return f"{self.schema}.{self.table}.{self.column}"
 
 
+STORED_SIZE = ColumnName("(any)", "(any)", "size")
+"""Stands for how much is stored in tables, and where, as the engine's own catalog and functions
+tell it. It is no column of a catalog: analyzers add it to the sources of such values, and it is
+masked for everyone whom a rule binds, since the size of a table depends on what a mask hides."""
+
+
 @dataclass(frozen=True, slots=True)
 class ColumnUse:
     """A column in a role. ``clause`` is what an error text calls the place (``WHERE``,
@@ -137,13 +143,15 @@ class Problem:
     catalog, not provable. ``code``: unknown_relation, unknown_column, unknown_function,
     unsupported, ambiguous, too_complex, unsafe, stale_catalog. ``matters_unmasked``: True refuses
     even for a person without any mask or refusal in reach; False is waived for him (he could read
-    the value anyway), so that honest work is not refused."""
+    the value anyway), so that honest work is not refused. ``relation``: the problem can only show
+    something of this one table, and is waived too where no rule hides any of it."""
 
     code: str
     message: str
     object: str = ""
     position: int = -1
     matters_unmasked: bool = True
+    relation: RelationName | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,27 +9,25 @@ from querykeep_guard.sql.facts import ColumnName, ColumnOrigin, RelationName
 
 INFORMATION_SCHEMA = "information_schema"
 REFUSED_SCHEMAS = frozenset({"mysql", "performance_schema", "sys"})
-_PERFORMANCE_ALLOWED = word_set(
-    "session_variables global_variables session_status global_status session_connect_attrs"
-)
+_PERFORMANCE_ALLOWED = word_set("session_variables global_variables session_connect_attrs")
 _INFORMATION_ALLOWED = word_set("""
     administrable_role_authorizations all_plugins applicable_roles character_sets check_constraints
     collations collation_character_set_applicability columns columns_extensions column_privileges
-    enabled_roles engines events files geometry_columns global_status global_variables
+    enabled_roles engines events files geometry_columns global_variables
     key_caches key_column_usage keywords optimizer_costs parameters partitions plugins
     referential_constraints resource_groups role_column_grants role_routine_grants
     role_table_grants routines schemata schemata_extensions schema_privileges sequences
-    session_status session_variables spatial_ref_sys sql_functions statistics st_geometry_columns
+    session_variables spatial_ref_sys sql_functions statistics st_geometry_columns
     st_spatial_reference_systems st_units_of_measure system_variables tables tablespaces
     tablespaces_extensions tables_extensions table_constraints table_constraints_extensions
     table_privileges triggers user_attributes user_privileges views view_routine_usage
     view_table_usage
     """)
-SIZED_TABLES = frozenset({"tables", "partitions", "files", "tablespaces"})
+SIZED_TABLES = frozenset({"tables", "partitions", "files", "tablespaces", "statistics"})
 SIZE_COLUMNS = word_set("""
     table_rows avg_row_length data_length max_data_length index_length data_free checksum
     update_time check_time auto_increment max_index_length free_extents total_extents file_size
-    allocated_size
+    allocated_size cardinality
     """)
 
 

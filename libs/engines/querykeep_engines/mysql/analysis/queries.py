@@ -437,11 +437,8 @@ class QueryAnalysis(RelationAnalysis):
     def _check_star(self, star: n.Star, scope: Scope, bindings: list[Binding]) -> None:
         _ = scope
         for binding in bindings:
-            for key in binding.sized & {column.key for column in binding.columns} or (
-                binding.sized if binding.open else frozenset()
-            ):
+            for key in sorted(binding.sized)[:1]:
                 self._note_sized(key, [binding])
-                break
         if not bindings:
             self.record.problem("unsupported", "* without a table", position=star.position)
 

@@ -64,12 +64,13 @@ class Record:
         object_: str = "",
         position: int = -1,
         matters_unmasked: bool = True,
+        only: RelationName | None = None,
     ) -> None:
         """Note why the statement is refused."""
         if self.via is not None:
             message = f'{message} (in view "{self.via}")'
             position = -1
-        self.problems.setdefault(Problem(code, message, object_, position, matters_unmasked))
+        self.problems.setdefault(Problem(code, message, object_, position, matters_unmasked, only))
 
     def column_uses(self) -> tuple[ColumnUse, ...]:
         """Return the uses as facts have them."""

@@ -20,6 +20,7 @@ from querykeep_engines.mysql.analysis.names import (
     is_refused_system,
     is_system_schema,
 )
+from querykeep_engines.mysql.analysis.showing import SIZE
 from querykeep_engines.mysql.analysis.values import ValueAnalysis
 from querykeep_engines.mysql.syntax import nodes as n
 from querykeep_engines.mysql.syntax.lexer import tokenize
@@ -138,8 +139,11 @@ class RelationAnalysis(ValueAnalysis):
         sized = SIZE_COLUMNS if name.lower() in SIZED_TABLES else frozenset[str]()
         if found is None or not found.columns:
             return Binding(label, schema.lower(), read, (), open=True, sized=sized)
-        columns = tuple(named(column.name, NOTHING) for column in found.columns)
-        return Binding(label, found.schema, read, columns, sized=sized)
+        columns = tuple(
+            named(column.name, SIZE if column.name.lower() in sized else NOTHING)
+            for column in found.columns
+        )
+        return Binding(label, found.schema, read, columns)
 
     def table_columns(self, relation: Relation) -> tuple[NamedColumn, ...]:
         """Return a table's columns; generated ones also carry what they are made of."""

@@ -78,7 +78,7 @@ class NameResolution:
 
     def _note_sized(self, key: str, bindings: list[Binding]) -> None:
         for binding in bindings:
-            if key in binding.sized:
+            if binding.open and key in binding.sized:
                 self.record.problem(
                     "unsafe",
                     f'column "{key}" of "{binding.relation}" tells size or place of tables',

@@ -12,6 +12,7 @@ from querykeep_engines.mysql.analysis.lineage import (
     combine,
 )
 from querykeep_engines.mysql.analysis.settings import SettingAnalysis, plain_text
+from querykeep_engines.mysql.analysis.showing import shown_columns
 from querykeep_engines.mysql.syntax import nodes as n
 from querykeep_guard.contracts.policy import StatementKind
 from querykeep_guard.sql.facts import ColumnRole, Effect, RelationName, SettingChange
@@ -33,7 +34,6 @@ _SHOW_REFUSED = {
     "relaylog": "shows changes of others",
     "explain": "shows a plan of others",
     "analyze": "shows a plan of others",
-    "table_status": "tells sizes of tables",
     "open": "tells what others use",
     "create_user": "shows how an account proves itself",
     "user_statistics": "shows statistics",
@@ -42,6 +42,7 @@ _SHOW_REFUSED = {
     "client_statistics": "shows statistics",
     "parse_tree": "shows a statement",
 }
+_SAFE_STATUS = ("compression", "ssl_", "uptime", "threads_", "wsrep_", "rpl_", "max_used_")
 _DANGEROUS_FLAGS = frozenset({"union", "connection", "directory"})
 _SAFE_ENGINES = frozenset({"innodb", "myisam", "aria", "memory", "heap", "archive", "default"})
 
@@ -56,6 +57,12 @@ class Finding:
     names: tuple[tuple[str, str], ...] = ()
     prepared_text: str | None = None
     executes: bool = False
+
+
+def _is_safe_status(tree: n.Show) -> bool:
+    """Return whether SHOW STATUS can only tell of what has nothing to do with rows."""
+    text = plain_text(tree.where) if tree.where_word == "LIKE" else None
+    return text is not None and text.lower().startswith(_SAFE_STATUS)
 
 
 class StatementAnalysis(SettingAnalysis):
@@ -131,7 +138,7 @@ class StatementAnalysis(SettingAnalysis):
             for name in self.record.writes:
                 self.record.reads.setdefault(name)
             self.record.writes.clear()
-        return Finding(_K.EXPLAIN)
+        return Finding(_K.EXPLAIN, has_where=found.has_where if tree.executes else None)
 
     # --- definitions --------------------------------------------------------------------------
 
@@ -310,15 +317,26 @@ class StatementAnalysis(SettingAnalysis):
             known = record.index.relation(schema, name)
             shown = RelationName(known.schema, known.name) if known else RelationName(schema, name)
             record.objects.setdefault(str(shown))
+        if tree.topic == "status" and not _is_safe_status(tree):
+            record.problem(
+                "unsafe",
+                "SHOW STATUS tells how much was read and sent, and so what a mask hides; name a "
+                "harmless variable with LIKE (Ssl_, Uptime, Threads_, Wsrep_, Rpl_)",
+                matters_unmasked=False,
+            )
         why = _SHOW_REFUSED.get(tree.topic)
         if why is not None:
             words = " ".join(token.value for token in tree.head).upper()
             record.problem("unsafe", f"{words} {why}", matters_unmasked=False)
+        columns = shown_columns(tree.topic, record.modes)
         if tree.where is not None:
             scope = Scope(None)
-            scope.bindings.append(Binding("", "", None, (), open=True))
+            scope.bindings.append(Binding("", "", None, columns or (), open=columns is None))
+            scope.visible.extend(columns or ())
             self.predicate(tree.where, scope, "WHERE")
-        return Finding(_K.SHOW)
+        for column in columns or ():
+            record.use(column.lineage, ColumnRole.PROJECTED, "SHOW", tree.position)
+        return Finding(_K.SHOW, columns)
 
     def _prepare(self, tree: n.Prepare) -> Finding:
         for value in tree.using:

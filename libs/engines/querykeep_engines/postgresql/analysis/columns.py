@@ -21,7 +21,9 @@ from querykeep_engines.postgresql.analysis.model import (
     without_origin,
 )
 from querykeep_engines.postgresql.analysis.names import system_column
-from querykeep_guard.sql.facts import ColumnOrigin, ExpressionClass
+from querykeep_guard.sql.facts import ColumnOrigin, ExpressionClass, RelationName
+
+_OTHER = ExpressionClass.OTHER
 
 
 def reference_names(reference: Any) -> tuple[list[str], bool]:
@@ -135,9 +137,10 @@ def _bare(name: str, scope: Scope, clause: Clause, f: Findings, location: int) -
             ]
         attribute = system_column(name)
         if attribute is not None:
-            for item in level.items:
-                if item.relation is not None:
-                    return _system(item, name, f, location)
+            # Views have none; where more than one entry has it PostgreSQL calls the name ambiguous.
+            having = [item for item in level.items if _has_system_columns(item)]
+            if having:
+                return merge([_system(item, name, f, location) for item in having], _OTHER)
         level = level.parent
     entry = _entry([name], scope)
     if entry is not None:
@@ -163,7 +166,7 @@ def _qualified(names: list[str], scope: Scope, clause: Clause, f: Findings, loca
         return found[0]
     if item.fields is None:
         return Value(item.sources, ExpressionClass.OTHER)
-    if system_column(name) is not None and item.relation is not None:
+    if system_column(name) is not None and _has_system_columns(item):
         return _system(item, name, f, location)
     # PostgreSQL reads t.name as name(t) where t has no such column: a function over the row.
     row = whole_row(item, clause, f, location)
@@ -182,8 +185,13 @@ def _system(item: Item, name: str, f: Findings, location: int) -> Value:
             f'system column "{name}" shows where rows of "{about}" are stored',
             about=about,
             location=location,
+            only=RelationName(relation.schema, relation.name) if relation is not None else None,
         )
-    return Value(expression=ExpressionClass.OTHER)
+    return Value(expression=_OTHER)
+
+
+def _has_system_columns(item: Item) -> bool:
+    return item.relation is not None and item.relation.kind not in ("view", "system_view")
 
 
 def _entry(names: list[str], scope: Scope) -> Item | None:

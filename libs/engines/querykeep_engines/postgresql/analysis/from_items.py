@@ -115,7 +115,12 @@ def _sample(node: Any, scope: Scope, f: Findings) -> Part:
     for item in part.items:
         if item.relation is not None:
             about = f"{item.relation.schema}.{item.relation.name}"
-            f.problem("unsafe", f'TABLESAMPLE on "{about}" shows how it is stored', about=about)
+            f.problem(
+                "unsafe",
+                f'TABLESAMPLE on "{about}" shows how it is stored',
+                about=about,
+                only=RelationName(item.relation.schema, item.relation.name),
+            )
     expressions.evaluate_all(node.args, scope, _FUNCTION, f)
     expressions.evaluate(node.repeatable, scope, _FUNCTION, f)
     return part

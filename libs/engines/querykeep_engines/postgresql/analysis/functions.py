@@ -24,7 +24,13 @@ from querykeep_engines.postgresql.analysis.names import (
     builtins,
 )
 from querykeep_guard.contracts.policy import StatementKind
-from querykeep_guard.sql.facts import ColumnRole, Effect, ExpressionClass, SettingChange
+from querykeep_guard.sql.facts import (
+    STORED_SIZE,
+    ColumnRole,
+    Effect,
+    ExpressionClass,
+    SettingChange,
+)
 
 # Builtins with effects that a grant can cover, by what they do.
 _SEQUENCE_WRITES = frozenset({"nextval", "setval"})
@@ -40,8 +46,12 @@ _FILES = (
     "pg_file_",
     "pg_current_logfile",
 )
+_INT8_OID = 20
 _TEXT_RESULTS = frozenset({"left", "right"})
-_SIZES = ("_size",)
+_TABLE_SIZES = frozenset(
+    {"pg_relation_size", "pg_table_size", "pg_indexes_size", "pg_total_relation_size"}
+)
+_OTHER_SIZES = frozenset({"pg_database_size", "pg_tablespace_size"})
 
 
 def unvouched(f: Findings) -> None:
@@ -73,6 +83,8 @@ def call(node: Any, scope: Scope, clause: Clause, f: Findings) -> Value:
     schema, name = function_name(node)
     spoken = f"{schema}.{name}" if schema else name
     f.functions[spoken] = None
+    if _is_size(schema, name, f):
+        return _size(node, spoken, scope, clause, f)
     builtin = lookup(schema, name, f)
     if builtin is None and not _is_literal_set_config(schema, name, node, f):
         refuse(schema, name, node, f)
@@ -84,10 +96,38 @@ def call(node: Any, scope: Scope, clause: Clause, f: Findings) -> Value:
     values += _extras(node, spoken, scope, f)
     if builtin is not None and builtin.kind == "total" and _is_total(name, node, values):
         return expressions.total(values)
+    if name == "pg_size_pretty" and builtin is not None and _are_sizes(values):
+        return expressions.total(values)
     value = f.opaque(values, f"function {spoken}()", node.location)
     if builtin is not None and builtin.kind == "total":
         return Value(value.sources, value.expression, None, TEXT_OID, "text")
     return value
+
+
+def _is_size(schema: str, name: str, f: Findings) -> bool:
+    """Return whether a call can mean nothing but a builtin that tells how much is stored."""
+    if name not in _TABLE_SIZES and name not in _OTHER_SIZES:
+        return False
+    return schema in ("", PG_CATALOG) and not f.names.user_routine(schema, name)
+
+
+def _size(node: Any, spoken: str, scope: Scope, clause: Clause, f: Findings) -> Value:
+    """Return how much is stored: it may be shown, hidden, but decide nothing."""
+    values = expressions.evaluate_all(node.args, scope, clause, f)
+    made = f.opaque(values, f"function {spoken}()", node.location)
+    f.use({STORED_SIZE}, clause, node.location)
+    f.effects.add(Effect.METADATA)
+    expression = ExpressionClass.TOTAL
+    if any(value.expression is ExpressionClass.OTHER for value in values):
+        expression = ExpressionClass.OTHER
+    return Value(made.sources | {STORED_SIZE}, expression, None, _INT8_OID, "bigint")
+
+
+def _are_sizes(values: list[Value]) -> bool:
+    return all(
+        STORED_SIZE in value.sources and value.expression is not ExpressionClass.OTHER
+        for value in values
+    )
 
 
 def _is_total(name: str, node: Any, values: list[Value]) -> bool:
@@ -189,8 +229,8 @@ def _known_unsafe(name: str, spoken: str, f: Findings) -> tuple[str, str] | None
         f.effects.add(Effect.NETWORK)
         unvouched(f)
         return "unsafe", f"function {spoken}() opens a connection from the server"
-    if name.endswith(_SIZES) or name in ("pg_relation_filepath", "pg_relation_filenode"):
-        return "unsafe", f"function {spoken}() shows how much is stored"
+    if name in ("pg_column_size", "pg_relation_filepath", "pg_relation_filenode"):
+        return "unsafe", f"function {spoken}() shows how much is stored, or where"
     unvouched(f)
     return None
 

@@ -225,11 +225,12 @@ class Findings:
         about: str = "",
         location: int = -1,
         unmasked: bool = False,
+        only: RelationName | None = None,
     ) -> None:
-        """Note a problem; ``unmasked`` is ``matters_unmasked``."""
+        """Note a problem; ``unmasked`` is ``matters_unmasked``, ``only`` its ``relation``."""
         key = (code, message)
         if key not in self.problems:
-            self.problems[key] = Problem(code, message, about, self.at(location), unmasked)
+            self.problems[key] = Problem(code, message, about, self.at(location), unmasked, only)
 
     def read(self, name: RelationName) -> None:
         """Note that a relation is read: by the statement, or within a view."""

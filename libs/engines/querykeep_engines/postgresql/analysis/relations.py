@@ -16,6 +16,7 @@ from querykeep_engines.postgresql.analysis.model import (
     Value,
 )
 from querykeep_engines.postgresql.analysis.names import (
+    PG_CATALOG,
     SYSTEM_SCHEMAS,
     TEMP,
     CatalogNames,
@@ -24,6 +25,7 @@ from querykeep_engines.postgresql.analysis.names import (
 from querykeep_engines.postgresql.analysis.parsing import Offsets, TooComplexError, parse
 from querykeep_guard.contracts.catalog import Column, Relation
 from querykeep_guard.sql.facts import (
+    STORED_SIZE,
     ColumnName,
     ColumnOrigin,
     ColumnUse,
@@ -35,6 +37,7 @@ from querykeep_guard.sql.facts import (
 )
 
 _VIEWS = frozenset({"view", "materialized_view"})
+_SIZE_COLUMNS = {"pg_class": frozenset({"relpages", "reltuples", "relallvisible", "relallfrozen"})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +108,13 @@ def fields(relation: Relation, f: Findings) -> tuple[Field, ...] | None:
 
 
 def _column(relation: Relation, column: Column, shared: CatalogNames) -> Field:
+    sources = shared.lineage_names(relation, column.name)
+    if relation.schema == PG_CATALOG and column.name in _SIZE_COLUMNS.get(relation.name, ()):
+        sources |= {STORED_SIZE}
     return Field(
         column.name,
         Value(
-            shared.lineage_names(relation, column.name),
+            sources,
             ExpressionClass.IDENTITY,
             ColumnOrigin(relation.oid, column.position),
             column.type_oid,

@@ -6,7 +6,7 @@ from typing import Any
 
 from querykeep_engines.postgresql.analysis.model import TEXT_TYPES, Findings, Value, merge
 from querykeep_engines.postgresql.analysis.names import PG_CATALOG, TEMP
-from querykeep_guard.sql.facts import Effect, ExpressionClass
+from querykeep_guard.sql.facts import STORED_SIZE, Effect, ExpressionClass
 
 _TYPE_NAMES = """
 bool bytea char name int8 int2 int2vector int4 regproc text oid tid xid cid oidvector json xml
@@ -27,6 +27,9 @@ _PRINTABLE = frozenset(
     {16, 17, 18, 19, 20, 21, 23, 25, 26, 114, 700, 701, 790, 829, 869, 650, 1042, 1043}
     | {1082, 1083, 1114, 1184, 1186, 1266, 1700, 2950, 3802, 705}
 )
+# relpages, sizes in bytes and reltuples fit into these, whatever they are: such a cast cannot fail.
+_SIZES = frozenset({20, 23, 700, 1700})
+_WIDE = frozenset({"int8", "numeric", "float8"})
 
 
 def name_of(type_name: Any) -> tuple[str, str]:
@@ -89,6 +92,8 @@ def cast(value: Value, type_name: Any, location: int, f: Findings) -> Value:
         if expression is ExpressionClass.IDENTITY:
             expression = ExpressionClass.TOTAL
         return Value(value.sources, expression, None, text_oid, name)
+    if STORED_SIZE in value.sources and value.type_oid in _SIZES and name in _WIDE:
+        return Value(value.sources, ExpressionClass.TOTAL, None, text_oid, spoken)
     opaque = f.opaque([value], f"cast to {spoken}", location)
     return Value(opaque.sources, opaque.expression, None, text_oid, spoken)
 
