@@ -54,6 +54,8 @@ class CallbackListener:
         self.port: int = listener.socket.getsockname()[1]
         self._slots = trio.CapacityLimiter(_MAX_CONNECTIONS)
         self._accepted = ""
+        self.answered = trio.Event()
+        """Set once a browser has been told that the sign-in is complete."""
 
     @staticmethod
     async def open() -> CallbackListener:
@@ -81,6 +83,8 @@ class CallbackListener:
             status, kind = await self._judge(event, attempt)
             headers = {name: value.decode("latin-1") for name, value in event.headers}
             await stream.send_all(_page(connection, headers, status, kind))
+            if kind == "done":
+                self.answered.set()
         except (h11.ProtocolError, trio.BrokenResourceError):
             return
 

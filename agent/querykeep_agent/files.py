@@ -21,7 +21,8 @@ def private_folder(path: Path) -> Path:
     """Make a folder that only its owner may enter; return it.
 
     Raises:
-        AgentError: It cannot be made, or others may write to it and it is not ours to change.
+        AgentError: It cannot be made, or it was there before and others may enter it. Its mode is
+            not changed: it may serve something else as well.
     """
     try:
         path.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
@@ -33,7 +34,10 @@ def private_folder(path: Path) -> Path:
                     "QUERYKEEP_AGENT_HOME."
                 )
             if found.st_mode & 0o077:
-                path.chmod(FOLDER_MODE)
+                raise AgentError(
+                    f"other users may enter {path}. Close it (chmod 700), or choose another folder "
+                    "with QUERYKEEP_AGENT_HOME."
+                )
     except OSError as error:
         raise AgentError(
             f"the folder {path} cannot be used: {error.strerror}. Choose another with "

@@ -48,6 +48,8 @@ DEFAULT_SERVER = "127.0.0.1:6000"
 SIGNIN_PORT = 6000
 _WAIT_S = 20
 _RETRY_S = 2.0
+_PAGE_S = 5.0
+"""How long the browser may take to fetch the page that says that it is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +283,8 @@ async def _with_browser(login: _Login, show: Callable[[Prompt], None]) -> dict[s
             nursery.start_soon(callback.serve, attempt)
             await login.wire_half()  # so that a refusal in the browser is heard at once
             await complete.wait()
-            await trio.sleep(0.2)  # the browser's page is on its way
+            with trio.move_on_after(_PAGE_S):
+                await callback.answered.wait()
             nursery.cancel_scope.cancel()
     if limit.cancelled_caught and not complete.is_set():
         raise RefusedError("expired", "the sign-in took too long. Run it again")

@@ -39,8 +39,9 @@ ALPN = "querykeep/1"
 _LENGTH = struct.Struct(">I")
 _FRAME_LIMIT_BYTES = 8 * 1024
 _CONNECT_TIMEOUT_S = 15.0
-_RETRIES_S = (0.2, 0.5, 1.0, 2.0)
-"""Pauses between attempts while the proxy restarts or the network comes back after sleep."""
+_RETRY_S = 4.0
+"""How long is tried again while the proxy restarts or the network comes back after sleep."""
+_FIRST_PAUSE_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,17 +116,31 @@ class Sessions:
         Raises:
             AgentError: There is no session; the text says why.
         """
-        for pause_s in (*_RETRIES_S, None):
+        no_more_after = trio.current_time() + _RETRY_S
+        pause_s = _FIRST_PAUSE_S
+        while True:
             try:
-                ticket, address = await self._ticket(database, password)
-                stream = await _connect(*address)
+                stream, tls = await self._start(database, password)
                 break
             except UnreachableError:
-                if pause_s is None:
+                if trio.current_time() + pause_s > no_more_after:
                     raise
                 await trio.sleep(pause_s)
+                pause_s *= 2
         async with stream:
-            yield await self._begin(stream, address, ticket)
+            yield tls
+
+    async def _start(
+        self, database: Database, password: str
+    ) -> tuple[trio.SocketStream, TlsStream]:
+        """Get one ticket and use it."""
+        ticket, address = await self._ticket(database, password)
+        stream = await _connect(*address)
+        try:
+            return stream, await self._begin(stream, address, ticket)
+        except BaseException:
+            await trio.aclose_forcefully(stream)
+            raise
 
     async def probe_data_port(self, database: Database) -> str:
         """Reach the data port without opening a session; return its address.
@@ -177,7 +192,8 @@ class Sessions:
         except NotSignedInError as error:
             server = self._account.server
             async with open_api(server.signin, "the sign-in server", server.ca_pem) as api:
-                raise AgentError(await clock_fault(api) or error.message) from error
+                fault = await clock_fault(api)
+            raise (AgentError(fault) if fault else error) from error
 
     async def _begin(
         self, stream: trio.SocketStream, address: tuple[str, int], ticket: str

@@ -77,8 +77,9 @@ def test_home_is_private_and_knows_its_servers(tmp_path):
     assert folder.stat().st_mode & 0o777 == 0o700
     assert (folder / "config.json").stat().st_mode & 0o777 == 0o600
     folder.chmod(0o755)
-    Home(folder)
-    assert folder.stat().st_mode & 0o777 == 0o700
+    with pytest.raises(AgentError, match="chmod 700"):
+        Home(folder)
+    assert folder.stat().st_mode & 0o777 == 0o755, "what is not ours is not changed"
 
 
 def test_a_damaged_configuration_is_an_error(tmp_path):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import ssl
+import struct
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,7 +14,7 @@ import httpx
 import pytest
 from tests.agent.fix_agent import Person, Qk
 
-from querykeep_agent.proofs import AgentKey, sign_establish, sign_refresh, verifiers
+from querykeep_agent.proofs import AgentKey, sign_establish, sign_refresh, sign_ticket, verifiers
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 LONG_AGO = "2020-01-01T00:00:00Z"
@@ -139,3 +141,30 @@ def test_logout(signed_in: Qk, analyst: Person):
     assert signed_in.run("ls").returncode == 3
     signed_in.login(analyst)
     assert signed_in.run("ls").returncode == 0
+
+
+def redeem_ticket(qk: Qk, ticket: str, key: AgentKey) -> dict[str, object]:
+    """Present a ticket on the data port; return the first frame of the answer."""
+    host, _, port = qk.system.data.rpartition(":")
+    context = ssl.create_default_context(cafile=str(qk.system.ca_file))
+    context.set_alpn_protocols(["querykeep/1"])
+    hello = json.dumps({"ticket": ticket, "signature": sign_ticket(key, ticket)}).encode()
+    with (
+        socket.create_connection((host, int(port)), timeout=60) as plain,
+        context.wrap_socket(plain, server_hostname=host) as stream,
+        stream.makefile("rb") as answer,
+    ):
+        stream.sendall(struct.pack(">I", len(hello)) + hello)
+        (length,) = struct.unpack(">I", answer.read(4))
+        return json.loads(answer.read(length))
+
+
+def test_a_ticket_is_good_once_and_only_with_its_key(signed_in: Qk):
+    key = key_of(signed_in)
+    answer = ask_ticket(signed_in, signed_in.tokens()["access_token"], key)
+    ticket = answer.json()["ticket"]
+    stolen = redeem_ticket(signed_in, ticket, AgentKey.new())
+    assert stolen["error"]["code"] == "ticket_invalid"
+    assert redeem_ticket(signed_in, ticket, key)["ok"] is True
+    assert redeem_ticket(signed_in, ticket, key)["error"]["code"] == "ticket_invalid"
+    assert redeem_ticket(signed_in, "unknown", key)["error"]["code"] == "ticket_invalid"
