@@ -20,7 +20,7 @@ from tests.ports import free_ports
 from querykeep_demo.ports import CONNECTIONS_SPAN, Ports
 
 PROGRAM = Path(sys.executable).parent / "querykeep-demo"
-START_TIMEOUT_S = 240
+START_TIMEOUT_S = 360
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +93,16 @@ class System:
         return self.connections["shop-mariadb"]
 
 
-def demo_command(home: Path, command: str) -> subprocess.CompletedProcess[str]:
+def demo_command(
+    home: Path, command: str, *, timeout_s: float = START_TIMEOUT_S
+) -> subprocess.CompletedProcess[str]:
     """Run `querykeep-demo` on an installation to its end."""
     return subprocess.run(
         [PROGRAM, command, "--home", home],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=START_TIMEOUT_S,
+        timeout=timeout_s,
         check=False,
     )
 
@@ -109,7 +111,7 @@ def start_system(home: Path) -> System:
     """Start (or repair) a system in a folder and return what its `demo.json` says."""
     home.mkdir(exist_ok=True)
     if not (home / "ports.json").exists():
-        _random_ports().write(home / "ports.json")
+        random_ports().write(home / "ports.json")
     done = demo_command(home, "run")
     assert done.returncode == 0, done.stderr
     return read_system(home)
@@ -145,7 +147,7 @@ def read_system(home: Path) -> System:
     )
 
 
-def _random_ports() -> Ports:
+def random_ports() -> Ports:
     """Return ports far from the documented ones, on which a developer's own demo may run."""
     spans = {"connections": CONNECTIONS_SPAN}
     names = [entry.name for entry in fields(Ports)]

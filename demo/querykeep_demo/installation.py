@@ -19,11 +19,13 @@ import json
 import os
 import secrets
 import shutil
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
 from querykeep_demo.certificates import make_certificates
+from querykeep_demo.port_book import PortBook
 from querykeep_demo.ports import Ports
 from querykeep_demo.processes import ProcessError
 from querykeep_demo.servers import (
@@ -82,8 +84,7 @@ class Installation:
             _write_private(home / "installation.json", {"version": 1, "id": identity})
         ports = Ports.read(home / "ports.json")
         if ports is None:
-            ports = Ports.choose(port_is_free)
-            ports.write(home / "ports.json")
+            ports = PortBook().choose(identity, home, port_is_free, wanted=Ports())
         installation = cls(home=home, id=identity, ports=ports, secrets=_secrets(home))
         installation._make_keys()
         make_certificates(
@@ -94,6 +95,29 @@ class Installation:
             now=now,
         )
         return installation
+
+    def enter_port_book(self) -> None:
+        """Tell other installations which ports this one is about to use."""
+        PortBook().enter(self.id, self.home, self.ports)
+
+    def with_other_ports(self, is_ours: Callable[[int], bool]) -> Self:
+        """Return this installation with another port wherever somebody else holds one.
+
+        Args:
+            is_ours: Whether a port that is not free is held by this installation itself.
+        """
+        ports = PortBook().choose(
+            self.id,
+            self.home,
+            lambda port: port_is_free(port) or is_ours(port),
+            wanted=self.ports,
+        )
+        return replace(self, ports=ports)
+
+    @property
+    def is_first_run(self) -> bool:
+        """Whether nothing was ever started to the end here, so that nobody knows the ports yet."""
+        return not (self.home / "demo.json").exists()
 
     @property
     def ca_file(self) -> Path:

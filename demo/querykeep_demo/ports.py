@@ -15,6 +15,10 @@ CONNECTIONS_SPAN = 11  # one port per connection: 40000–40010
 HIGHEST_PORT = 65_535
 
 
+class PortTakenError(ProcessError):
+    """Another program holds a port; at a first run the supervisor chooses again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Every port that `make run` listens on, with its documented value as default.
@@ -40,19 +44,27 @@ class Ports:
         """Last port of the range for connections."""
         return self.connections + CONNECTIONS_SPAN - 1
 
+    def all(self) -> set[int]:
+        """Return every port, the range of connections written out."""
+        return _spread(asdict(self))
+
     @classmethod
-    def choose(cls, is_free: Callable[[int], bool]) -> Self:
-        """Take each documented port, or the next one that is free and nobody else's here.
+    def choose(cls, is_free: Callable[[int], bool], *, wanted: Self | None = None) -> Self:
+        """Take each wanted port, or the next one that is free and nobody else's here.
+
+        Args:
+            is_free: Whether this installation may listen on a port.
+            wanted: Where to look first; None for the documented ports.
 
         Raises:
-            ProcessError: No port above the documented one is free.
+            ProcessError: No port above the wanted one is free.
         """
-        documented = cls()
+        start = wanted or cls()
         chosen: dict[str, int] = {}
-        for name, wanted in asdict(documented).items():
+        for name, first in asdict(start).items():
             span = CONNECTIONS_SPAN if name == "connections" else 1
-            others = _all_of(documented, without=name) | _spread(chosen)
-            port = wanted
+            others = _all_of(start, without=name) | _spread(chosen)
+            port = first
             # The range moves as a whole: a neighbour that holds two of its ports wants the rest.
             while not all(
                 candidate not in others and is_free(candidate)
@@ -60,7 +72,7 @@ class Ports:
             ):
                 port += span
                 if port + span - 1 > HIGHEST_PORT:
-                    raise ProcessError(f"no free port for {name} from {wanted} on")
+                    raise ProcessError(f"no free port for {name} from {first} on")
             chosen[name] = port
         return cls(**chosen)
 

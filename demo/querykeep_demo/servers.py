@@ -27,6 +27,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from querykeep_demo.ports import PortTakenError
 from querykeep_demo.processes import (
     ProcessError,
     ProcessIdentity,
@@ -110,18 +111,15 @@ class PrivateServer(ABC):
         """Start the server unless it already runs, and wait until it answers.
 
         Raises:
-            ProcessError: A program is missing, the port is taken, or the server did not get ready
-            in time; the text
+            PortTakenError: Another program holds the port.
+            ProcessError: A program is missing, or the server did not get ready in time; the text
                 holds the end of its log.
         """
         if self.process() is None:
             self._make_folder()
             if not self._is_initialized():
                 self._initialize()
-            if not port_is_free(self.port):
-                raise ProcessError(
-                    f"port {self.port} is taken by another program: {self.name} cannot start"
-                )
+            self._check_port()
             self._launch()
         identity = self.process()
 
@@ -131,11 +129,18 @@ class PrivateServer(ABC):
         if not wait_for(is_settled, timeout_s=timeout_s) or self.process() is None:
             if identity is not None and identity.is_running():
                 stop(identity, timeout_s=STOP_TIMEOUT_S, first_signal=self.stop_signal)
+            self._check_port()  # taken between the look above and the server's own start
             raise ProcessError(
                 f"{self.name} on port {self.port} did not get ready. The end of {self.log_file}:\n"
                 f"{log_tail(self.log_file)}"
             )
         self._after_start()
+
+    def _check_port(self) -> None:
+        if not port_is_free(self.port):
+            raise PortTakenError(
+                f"port {self.port} is taken by another program: {self.name} cannot start"
+            )
 
     def stop(self, *, timeout_s: float = STOP_TIMEOUT_S) -> None:
         """End the server and wait for it; nothing happens when it is down."""

@@ -31,8 +31,12 @@ class Service:
     ports: tuple[tuple[str, int], ...] = ()
 
 
-def services(installation: Installation) -> list[Service]:
-    """Return the processes in the order in which they start; they end in the opposite one."""
+def services(installation: Installation, connection_ports: tuple[int, ...] = ()) -> list[Service]:
+    """Return the processes in the order in which they start; they end in the opposite one.
+
+    Args:
+        connection_ports: The ports of the demo's connections, known once they are made.
+    """
     ports = installation.ports
     querykeep = str(PROGRAMS / "querykeep")
     return [
@@ -61,6 +65,7 @@ def services(installation: Installation) -> list[Service]:
                 ("QUERYKEEP_ESTABLISH_BIND", ports.establish),
                 ("QUERYKEEP_DATA_BIND", ports.data),
                 ("QUERYKEEP_PROXY_HEALTH_BIND", ports.proxy_health),
+                *(("QUERYKEEP_PORTS", port) for port in connection_ports),
             ),
         ),
         # Last, since it is ready when all the others are.

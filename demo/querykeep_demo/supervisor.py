@@ -6,16 +6,18 @@ killed without a chance to tidy up.
 """
 
 import fcntl
+import shutil
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from querykeep_demo.catalog_crawl import crawl_catalogs
 from querykeep_demo.installation import Installation
+from querykeep_demo.ports import PortTakenError
 from querykeep_demo.processes import (
     ProcessError,
     ProcessIdentity,
@@ -38,13 +40,18 @@ from querykeep_demo.servers import (
 from querykeep_demo.services import Service, environment, services
 from querykeep_demo.shop import Shop, load_mariadb, load_postgresql
 
-READY_TIMEOUT_S = 60.0
+# Bounds how late a failure is told; on a busy machine several starts at once take minutes.
+READY_TIMEOUT_S = 180.0
 # A process found running that does not answer within this is started anew.
 ALREADY_RUNNING_TIMEOUT_S = 15.0
 STOP_TIMEOUT_S = 20.0
 COMMAND_TIMEOUT_S = 180.0
 PROBE_TIMEOUT_S = 5.0
 HTTP_INTERVAL_S = 0.2
+# At a first run; each time only the ports that others hold move.
+PORT_CHOICES = 5
+# What the API and the others have written; at a first run nobody has seen any of it.
+SERVICE_FOLDERS = ("api", "checkpoints", "spool", "results", "tool")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +67,11 @@ class Supervisor:
     """Runs one installation. `say` takes progress lines for a person."""
 
     def __init__(self, installation: Installation, *, say: Callable[[str], None]) -> None:
-        self._installation = installation
         self._say = say
+        self._use(installation)
+
+    def _use(self, installation: Installation) -> None:
+        self._installation = installation
         self._servers = installation.servers()
         redis = self._servers["redis"]
         if not isinstance(redis, RedisServer):
@@ -72,24 +82,50 @@ class Supervisor:
         """Bring everything up and return the page for a person.
 
         Raises:
+            PortTakenError: Another program holds a port that people know from an earlier run.
             ProcessError: Something did not start; the text holds the end of its log.
         """
         with self._lock():
-            with ThreadPoolExecutor() as pool:
-                migration = pool.submit(self._migrate)
-                shops = self._start_servers()
-                migration.result()
-            seeded = self._seed(shops)
-            pids = self._start_services()
-            crawl_catalogs(
-                f"http://127.0.0.1:{self._installation.ports.api}",
-                seeded.api_tokens["admin"],
-                seeded.connection_ids,
-                say=self._say,
-            )
-            document = demo_document(self._installation, shops, seeded, pids)
-            write_private(self._installation.home / "demo.json", document)
-            return page(self._installation, shops, seeded)
+            self._installation.enter_port_book()
+            for _choice in range(PORT_CHOICES - 1):
+                try:
+                    return self._bring_up()
+                except PortTakenError as error:
+                    if not self._installation.is_first_run:
+                        raise
+                    self._say(f"{error} Choosing other ports, since this is the first run.")
+                    self._choose_other_ports()
+            return self._bring_up()
+
+    def _bring_up(self) -> str:
+        with ThreadPoolExecutor() as pool:
+            migration = pool.submit(self._migrate)
+            shops = self._start_servers()
+            migration.result()
+        seeded = self._seed(shops)
+        pids = self._start_services(seeded)
+        crawl_catalogs(
+            f"http://127.0.0.1:{self._installation.ports.api}",
+            seeded.api_tokens["admin"],
+            seeded.connection_ids,
+            say=self._say,
+        )
+        document = demo_document(self._installation, shops, seeded, pids)
+        write_private(self._installation.home / "demo.json", document)
+        return page(self._installation, shops, seeded)
+
+    def _choose_other_ports(self) -> None:
+        """Move the ports that others hold; what has started and holds its own stays as it is."""
+        for service in reversed(services(self._installation)):
+            self._stop_service(service)
+        ours = {server.port for server in self._servers.values() if server.process() is not None}
+        before = self._installation.ports
+        self._use(self._installation.with_other_ports(ours.__contains__))
+        if self._installation.ports.connections != before.connections:
+            # Connections keep the port they were made with: they are made anew.
+            (self._installation.home / "secrets/seeded.json").unlink(missing_ok=True)
+            for name in SERVICE_FOLDERS:
+                shutil.rmtree(self._installation.home / name, ignore_errors=True)
 
     def stop(self) -> None:
         """End everything, services before the servers that they use."""
@@ -148,6 +184,15 @@ class Supervisor:
         kept = self._installation.home / "secrets/seeded.json"
         if kept.exists():
             return Seeded.parse(kept.read_text())
+        ports = self._installation.ports
+        _check_ports(
+            "the connections",
+            (
+                ("QUERYKEEP_PORTS", port)
+                for port in range(ports.connections, ports.last_connection + 1)
+            ),
+            self._installation,
+        )
         self._say("making accounts, connections, grants and rules")
         # Nobody has seen tokens of an earlier run that was cut off in between: they are made anew.
         seed = demo_seed(shops, self._installation.secrets.accounts, renew_tokens=True)
@@ -193,8 +238,8 @@ class Supervisor:
 
     # --- services
 
-    def _start_services(self) -> dict[str, int]:
-        everything = services(self._installation)
+    def _start_services(self, seeded: Seeded) -> dict[str, int]:
+        everything = services(self._installation, tuple(seeded.connection_ports.values()))
         were_running = {
             service.name
             for service in everything
@@ -227,12 +272,7 @@ class Supervisor:
         earlier = ProcessIdentity.read(self._installation.pid_file(service.name))
         if earlier is not None:
             end_session(earlier, cwd=self._installation.home, timeout_s=STOP_TIMEOUT_S)
-        for setting, port in service.ports:
-            if not port_is_free(port):
-                raise ProcessError(
-                    f"port {port} ({setting}) of {service.name} is taken by another program. "
-                    f"Free it, or choose another in {self._installation.home / 'ports.json'}."
-                )
+        _check_ports(service.name, service.ports, self._installation)
 
     def _start_service(self, service: Service) -> None:
         self._say(f"starting {service.name}")
@@ -249,9 +289,12 @@ class Supervisor:
             return
         log_file = self._installation.log_file(service.name)
         state = "ended" if self._process(service) is None else "runs but is not ready"
+        complaint = self._complaint(service)
+        # Somebody may have taken a port between the look before the start and the start itself.
+        self._stop_service(service)
+        self._make_room(service)
         raise ProcessError(
-            f"{service.name} {state}{self._complaint(service)}. The end of {log_file}:\n"
-            f"{log_tail(log_file)}"
+            f"{service.name} {state}{complaint}. The end of {log_file}:\n{log_tail(log_file)}"
         )
 
     def _is_ready(self, service: Service, *, timeout_s: float) -> bool:
@@ -286,6 +329,15 @@ class Supervisor:
 
     def _environment(self, name: str) -> dict[str, str]:
         return environment(self._installation, name, redis_url=self._redis_url)
+
+
+def _check_ports(name: str, ports: Iterable[tuple[str, int]], installation: Installation) -> None:
+    for setting, port in ports:
+        if not port_is_free(port):
+            raise PortTakenError(
+                f"port {port} ({setting}) of {name} is taken by another program. "
+                f"Free it, or choose another in {installation.home / 'ports.json'}."
+            )
 
 
 def _answers(url: str) -> bool:
