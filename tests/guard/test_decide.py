@@ -301,14 +301,13 @@ def test_sizes_are_hidden_from_whom_a_rule_binds_and_decide_nothing() -> None:
 
 
 def test_a_write_that_a_refused_table_judges_is_refused() -> None:
-    use = ColumnUse(
-        ColumnName("public", "payroll", "employee_id"), ColumnRole.JUDGED, "foreign key"
-    )
+    owed = ColumnName("public", "payroll", "employee_id")
+    use = ColumnUse(owed, ColumnRole.JUDGED, "foreign key")
     found = facts(StatementKind.DELETE, writes=(EMPLOYEES,), has_where=True, columns=(use,))
-    decision = decide(
-        found, policy(GrantScope("g", "rw", READ_WRITE), access_rules=(PAYROLL_RULE,)), NOW, CATALOG
-    )
-    assert decision.verdict is Verdict.DENIED and decision.object == "public.payroll"
+    writer = policy(GrantScope("g", "rw", READ_WRITE), access_rules=(PAYROLL_RULE,))
+    decision = decide(found, writer, NOW, CATALOG)
+    assert decision.verdict is Verdict.DENIED
+    assert decision.object == "public.payroll"
 
 
 def test_an_unknown_kind_is_never_allowed() -> None:

@@ -8,7 +8,12 @@ from tests.engines.mysql.shop_catalog import MASKED, columns, context, shop_cata
 
 from querykeep_engines.mysql.analyzer import MysqlAnalyzer
 from querykeep_guard.contracts.catalog import Column, Constraint, Index, Relation, Trigger
-from querykeep_guard.sql.facts import ColumnRole, StatementFacts, StatementSyntaxError
+from querykeep_guard.sql.facts import (
+    STORED_SIZE,
+    ColumnRole,
+    StatementFacts,
+    StatementSyntaxError,
+)
 
 ANALYZER = MysqlAnalyzer()
 
@@ -200,3 +205,26 @@ def test_written_literals_are_noted_by_column() -> None:
         ("shop.customers.email", "k***"),
         ("shop.customers.email", "b"),
     ]
+
+
+def test_show_index_and_table_status_tell_sizes_hidden() -> None:
+    index = facts_of("SHOW INDEX FROM customers")
+    hidden = [output.name for output in index.outputs or () if STORED_SIZE in output.sources]
+    assert hidden == ["Cardinality"]
+    status = facts_of("SHOW TABLE STATUS WHERE `Rows` > 5")
+    hidden = [output.name for output in status.outputs or () if STORED_SIZE in output.sources]
+    assert {"Rows", "Avg_row_length", "Data_length"} <= set(hidden)
+    assert "Name" not in hidden
+    assert any(u.column == STORED_SIZE and u.role is ColumnRole.PREDICATE for u in status.columns)
+
+
+def test_analyze_of_a_write_has_its_where() -> None:
+    assert facts_of("ANALYZE DELETE FROM orders").has_where is False
+    assert facts_of("ANALYZE DELETE FROM orders WHERE id = 1").has_where is True
+    assert facts_of("EXPLAIN DELETE FROM orders").has_where is None
+
+
+def test_only_harmless_status_variables_may_be_looked_at() -> None:
+    assert not facts_of("SHOW STATUS LIKE 'ssl_cipher'").problems
+    for text in ("SHOW STATUS", "SHOW STATUS LIKE 'Bytes%'", "SHOW STATUS LIKE '%ssl_'"):
+        assert facts_of(text).problems, text
