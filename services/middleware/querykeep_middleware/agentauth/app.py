@@ -128,7 +128,10 @@ class AgentSignIn:
 
 
 def _json(data: bytes) -> dict[str, object]:
-    body = json.loads(data)
+    try:
+        body = json.loads(data)
+    except RecursionError as error:
+        raise ValueError("the body is nested too deeply") from error
     if not isinstance(body, dict):
         raise ValueError("the body is not a JSON object")
     return body

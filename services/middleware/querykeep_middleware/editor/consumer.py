@@ -43,7 +43,10 @@ class EditorConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels 
 
     async def connect(self) -> None:
         """Take or refuse the socket. A refusal is told by its close code, so the socket is
-        accepted first."""
+        accepted first; a port that has no editor refuses the handshake itself."""
+        if not self._is_editor_port():
+            await self.close()
+            return
         await self.accept()
         if self.scope["path"] != "/ws/editor":
             await self.close(_BAD_MESSAGE)
@@ -72,6 +75,12 @@ class EditorConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels 
             asyncio.ensure_future(self._from_runner(reader)),
             asyncio.ensure_future(self._recheck()),
         ]
+
+    def _is_editor_port(self) -> bool:
+        server = self.scope.get("server") or (None, None)
+        if self._settings.web_tls is not None:
+            return server[1] == self._settings.web_tls[1]
+        return server[1] == self._settings.web[1]
 
     def _is_same_origin(self) -> bool:
         origin = urlsplit(header(self.scope, b"origin"))

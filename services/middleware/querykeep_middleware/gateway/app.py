@@ -52,7 +52,9 @@ class WebApplication:
         port = self._settings.web_tls[1] if self._settings.web_tls else 443
         suffix = "" if port == 443 else f":{port}"
         raw: bytes = scope.get("raw_path") or scope["path"].encode("utf-8")
+        query: bytes = scope.get("query_string", b"")
         location = f"https://{host}{suffix}".encode("latin-1") + raw
+        location += b"?" + query if query else b""
         await respond(send, 308, b"", "text/plain", [(b"location", location)])
 
 

@@ -88,13 +88,13 @@ def _work_out(table: pa.Table, kinds: tuple[str, ...], view: ResultView) -> pa.A
             for number, key in enumerate(view.sort)
         }
         order = [
-            (f"k{number}", "descending" if key.descending else "ascending")
+            (f"k{number}", "descending" if key.descending else "ascending", "at_end")
             for number, key in enumerate(view.sort)
         ]
         # The row number last keeps equal rows in the order in which they came.
         columns["row"] = indices
         sorted_rows = pc.sort_indices(
-            pa.table(columns), sort_keys=[*order, ("row", "ascending")], null_placement="at_end"
+            pa.table(columns), sort_keys=[*order, ("row", "ascending", "at_end")]
         )
         indices = indices.take(sorted_rows)
     return indices
