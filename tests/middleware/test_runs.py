@@ -96,10 +96,9 @@ def test_a_syntax_error_has_its_position(editor: Editor) -> None:
     text = "SELECT 1;\nSELEC 한글 2"
     run = editor.run(text)
     assert run.finished.state in (RunState.FAILED, RunState.REFUSED)
-    failures = [
-        one.failure for one in (*run.all(wire.StatementFinished), run.finished) if one.failure
-    ]
-    assert failures[0].position == text.index("SELEC 한")
+    failures = [one.failure for one in run.all(wire.StatementFinished)] + [run.finished.failure]
+    failure = next(one for one in failures if one is not None)
+    assert failure.position == text.index("SELEC 한")
     assert not run.results
 
 
@@ -156,7 +155,7 @@ def test_values_are_exact(editor: Editor, connection: DemoConnection) -> None:
             " 12345678901234567890.12345678901234567890::numeric,"
             " '\\x00ff'::bytea, NULL::text, '한글 😀'::text, true, '2026-01-02'::date"
         )
-        expected = (
+        expected: tuple[str | None, ...] = (
             "9223372036854775807",
             "12345678901234567890.12345678901234567890",
             "\\x00ff",
@@ -277,10 +276,10 @@ def test_history_keeps_what_was_run(editor: Editor, connection: DemoConnection) 
     assert first.row_count == 1
 
 
-def test_a_notice_comes_through(editor: Editor, connection: DemoConnection) -> None:
-    if "postgres" not in connection.name:
-        return
-    run = editor.run("COMMIT")
+def test_a_notice_comes_through(analyst: Person, system: System) -> None:
+    with analyst.editor() as editor:
+        editor.connect(system.postgresql.id)
+        run = editor.run("COMMIT")
     assert [one.notice.severity for one in run.all(wire.NoticeShown)] == ["WARNING"]
 
 
