@@ -7,6 +7,8 @@ SHELL := /bin/sh
 BIN := .venv/bin
 WEB := services/middleware/web
 WORKERS ?= 2
+# Compiled modules are kept (__pycache__ is ignored by git): without them each start takes seconds more.
+unexport PYTHONDONTWRITEBYTECODE
 ARGS ?=
 
 help: ## Show this list.

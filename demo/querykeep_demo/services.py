@@ -13,7 +13,15 @@ PROGRAMS = Path(sys.executable).parent
 # What the API's own processes read: it alone holds the keys to stored credentials.
 API_PROCESSES = ("api", "tool", "worker", "beat")
 # Variables of the calling make or shell that must not reach a service.
-DROPPED_VARIABLES = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "DJANGO_SETTINGS_MODULE", "PYTHONPATH")
+DROPPED_VARIABLES = (
+    "MAKEFLAGS",
+    "MAKELEVEL",
+    "MFLAGS",
+    "DJANGO_SETTINGS_MODULE",
+    "PYTHONPATH",
+    # Ten processes that compile every module anew take a minute to start.
+    "PYTHONDONTWRITEBYTECODE",
+)
 
 
 @dataclass(frozen=True, slots=True)
