@@ -1,5 +1,11 @@
 """Fixtures of every test: each `fix_*.py` is a plug-in, found by its file's name."""
 
+from hypothesis import HealthCheck, settings
+
+# Neither a busy machine nor a slow server is a defect of what is tested: no example has a deadline.
+settings.register_profile("querykeep", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("querykeep")
+
 pytest_plugins = [
     "tests.fix_servers",
     "tests.fix_system",

@@ -10,6 +10,7 @@ import base64
 import contextlib
 import hashlib
 import os
+import re
 import select
 import socket
 import ssl
@@ -89,20 +90,12 @@ _KINDS = {
 }
 
 
+STATEMENT = re.compile(r"""(?:[^;'"]+|'[^']*'?|"[^"]*"?)+""")
+
+
 def split(text: str) -> list[str]:
     """Split at semicolons outside quotes; enough for the texts of these tests."""
-    parts, current, quote = [], "", ""
-    for char in text:
-        if quote:
-            quote = "" if char == quote else quote
-        elif char in "'\"":
-            quote = char
-        elif char == ";":
-            parts.append(current)
-            current = ""
-            continue
-        current += char
-    return [part for part in [*parts, current] if part.strip()]
+    return [part for part in STATEMENT.findall(text) if part.strip()]
 
 
 def facts_of(text: str) -> StatementFacts:

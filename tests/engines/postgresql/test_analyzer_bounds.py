@@ -184,7 +184,7 @@ UPDATE SET DELETE RETURNING USING LIMIT DISTINCT ROW [ ] $1 ; EXPLAIN
 WORDS = VOCABULARY.split()
 
 
-@settings(max_examples=1_500, deadline=None)
+@settings(max_examples=1_500)
 @given(words=st.lists(st.sampled_from(WORDS), min_size=1, max_size=25))
 def test_any_text_gives_facts_or_a_syntax_error(
     case_database: CaseDatabase, words: list[str]

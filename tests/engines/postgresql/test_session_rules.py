@@ -16,7 +16,7 @@ from tests.engines.postgresql.harness import allow, deny, mask, session_policy, 
 
 from querykeep_engines.kit import session as kit
 from querykeep_engines.kit.playbook import Playbook
-from querykeep_engines.postgresql.session import PostgresqlSession
+from querykeep_engines.postgresql.session import PostgresqlSession, books
 from querykeep_engines.postgresql.testing import FakeClient, FakeServer, Result, Wired
 from querykeep_engines.postgresql.wire import encode
 from querykeep_engines.postgresql.wire.backend import (
@@ -382,16 +382,18 @@ def test_text_that_is_not_utf8_is_an_error_of_the_statement(data: bytes) -> None
     assert errors_of(wired.send(encode.query("select 1"))) == []
 
 
-def test_prepared_statements_are_bounded() -> None:
+def test_prepared_statements_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    limit_chars = 1024 * 1024
+    monkeypatch.setattr(books, "_STATEMENT_CHARS", limit_chars)
     wired = live()
-    text = "select 1" + " " * 3_000_000
+    text = "select 1" + " " * 30_000
     wired.server.results = {text: RESULTS["select 1"]}
     codes = []
     for number in range(50):
         messages = wired.send(encode.parse(f"s{number}", text) + encode.SYNC)
         codes += [code for code, _ in errors_of(messages)]
     assert set(codes) == {"54000"}
-    assert len(codes) == 50 - 128 * 1024 * 1024 // len(text)
+    assert len(codes) == 50 - limit_chars // len(text)
     wired.send(encode.close("S", "s0") + encode.SYNC)
     assert errors_of(wired.send(encode.parse("again", text) + encode.SYNC)) == []
 
@@ -645,7 +647,7 @@ def test_temporary_table_is_in_the_context() -> None:
     assert contexts[-1].temporary == ("t",)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.binary(max_size=60), max_size=8), st.booleans())
 def test_any_client_bytes_leave_the_session_whole(parts: list[bytes], signed_in: bool) -> None:
     wired = live() if signed_in else Wired(make_session(), FakeServer(RESULTS), plain)
@@ -666,7 +668,7 @@ FRAMES = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(FRAMES, max_size=12), st.integers(1, 30))
 def test_any_order_of_messages_never_shows_the_secret(frames: list[bytes], piece: int) -> None:
     wired = live(piece=piece)
@@ -676,7 +678,7 @@ def test_any_order_of_messages_never_shows_the_secret(frames: list[bytes], piece
             assert b"a@b" not in message.values
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=80), st.integers(1, 30))
 def test_any_server_bytes_leave_the_session_whole(data: bytes, piece: int) -> None:
     wired = live()
