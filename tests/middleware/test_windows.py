@@ -190,10 +190,8 @@ def test_sign_out_closes_windows_and_sessions_at_once(
     with admin.grant("auditor", system.postgresql), auditor.editor() as editor:
         session = editor.connect(system.postgresql.id)
         auditor.sign_out()
-        ended = editor.event(wire.SessionEnded, 5.0)
-        assert ended.session_id == session.session_id
-        assert ended.message
         assert close_code(editor.socket) == 4401
+        wait_until(lambda: session.session_id not in [one["id"] for one in admin.list("/sessions")])
 
 
 def test_a_revoked_grant_ends_session_and_results(

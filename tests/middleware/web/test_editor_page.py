@@ -33,7 +33,11 @@ class Server:
 
     def __call__(self, socket: WebSocketRoute, data: dict[str, Any]) -> None:
         message = frames.decode_client(json.dumps(data))
-        say = lambda *items: [socket.send(frames.encode(item)) for item in items]  # noqa: E731
+
+        def say(*items: Any) -> None:
+            for item in items:
+                socket.send(frames.encode(item))
+
         match message:
             case messages.OpenWindow(request=request):
                 self.sockets.append(socket)

@@ -47,6 +47,7 @@ PAGES = [
     "/audit/events",
     "/sessions",
     "/jobs",
+    "/health",
     "/profile",
     "/gallery",
     "/nowhere",
@@ -187,7 +188,7 @@ def test_a_form_asks_before_it_is_left_unsaved(web: WebPage) -> None:
     web.prefer("en", "light")
     web.me(*ALL)
     web.open("/groups")
-    web.page.get_by_role("button", name="Add a group").first.click()
+    web.page.get_by_role("link", name="Add a group").first.click()
     web.page.get_by_label("Name").fill("Analysts")
     web.page.get_by_role("link", name="Users").click()
     expect(web.page.get_by_text("Leave without saving?")).to_be_visible()
