@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -82,12 +83,12 @@ class Running:
             if found := re.search(pattern, line):
                 return found
         while ended < 2:
-            line = self._queue.get(timeout=DEADLINE_S)
-            if line is None:
+            fresh = self._queue.get(timeout=DEADLINE_S)
+            if fresh is None:
                 ended += 1
                 continue
-            self.lines.append(line)
-            if found := re.search(pattern, line):
+            self.lines.append(fresh)
+            if found := re.search(pattern, fresh):
                 return found
         raise AssertionError(f"{pattern!r} does not stand in:\n{''.join(self.lines)}")
 
@@ -163,7 +164,7 @@ class Qk:
         code, said = running.end()
         assert (code, page.status_code) == (0, 200), said
 
-    def secrets(self) -> dict[str, object]:
+    def secrets(self) -> dict[str, Any]:
         """Return the stored secrets."""
         (file,) = self.home.glob("secrets-*.json")
         return json.loads(file.read_text())

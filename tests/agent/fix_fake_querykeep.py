@@ -115,7 +115,7 @@ class FakeQuerykeep:
             while True:
                 event = connection.next_event()
                 if event is h11.NEED_DATA:
-                    connection.receive_data(await stream.receive_some(65536))
+                    connection.receive_data(bytes(await stream.receive_some(65536)))
                 elif isinstance(event, h11.Request):
                     target, body = event.target.decode().partition("?")[0], b""
                 elif isinstance(event, h11.Data):

@@ -108,7 +108,9 @@ def test_one_process_holds_a_tunnel(tmp_path):
     home = Home(tmp_path / "agent")
     assert home.open_tunnel("s", "c") is None
     with home.holding_tunnel("s", "c", 20000):
-        assert home.open_tunnel("s", "c").port == 20000
+        seen = home.open_tunnel("s", "c")
+        assert seen is not None
+        assert seen.port == 20000
         with pytest.raises(AgentError, match="open already by process"):
             home.holding_tunnel("s", "c", 20001).__enter__()
     assert home.open_tunnel("s", "c") is None

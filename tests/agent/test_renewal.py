@@ -9,6 +9,7 @@ import ssl
 import struct
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import pytest
@@ -143,7 +144,7 @@ def test_logout(signed_in: Qk, analyst: Person):
     assert signed_in.run("ls").returncode == 0
 
 
-def redeem_ticket(qk: Qk, ticket: str, key: AgentKey) -> dict[str, object]:
+def redeem_ticket(qk: Qk, ticket: str, key: AgentKey) -> dict[str, Any]:
     """Present a ticket on the data port; return the first frame of the answer."""
     host, _, port = qk.system.data.rpartition(":")
     context = ssl.create_default_context(cafile=str(qk.system.ca_file))

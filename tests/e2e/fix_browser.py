@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, StorageState, expect, sync_playwright
 from tests.e2e.screen import WAIT_S, Screen
 from tests.e2e.words import Language
 from tests.fix_system import System
@@ -62,19 +62,24 @@ def visit(browser: Browser, system: System) -> Iterator[Visit]:
         size: tuple[int, int] = SIZE,
         remembers: bool = True,
     ) -> Screen:
-        kept = [
-            {"name": "querykeep.language", "value": language},
-            {"name": "querykeep.theme", "value": theme},
-        ]
+        kept: StorageState = {
+            "cookies": [],
+            "origins": [
+                {
+                    "origin": system.web,
+                    "localStorage": [
+                        {"name": "querykeep.language", "value": language},
+                        {"name": "querykeep.theme", "value": theme},
+                    ],
+                }
+            ],
+        }
         context = browser.new_context(
             viewport={"width": size[0], "height": size[1]},
             locale={"ko": "ko-KR", "en": "en-US"}[language],
             timezone_id="Asia/Seoul",
             reduced_motion="reduce",
-            storage_state={
-                "cookies": [],
-                "origins": [{"origin": system.web, "localStorage": kept}] if remembers else [],
-            },
+            storage_state=kept if remembers else None,
         )
         context.set_default_timeout(WAIT_S * 1000)
         screen = Screen(context.new_page(), system.web, language)
