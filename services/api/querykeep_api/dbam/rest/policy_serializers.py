@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,6 +31,7 @@ from querykeep_api.kernel import clock
 from querykeep_api.kernel.errors import InvalidInput
 from querykeep_api.kernel.rest.fields import EtagField, ReferenceField
 from querykeep_guard.contracts.policy import RuleEffect, StatementCheck, StatementKind
+from querykeep_guard.policy.pattern_check import pattern_problem
 
 KINDS = sorted(kind.value for kind in StatementKind if kind is not StatementKind.UNKNOWN)
 FUNCTIONS = ("copy", "export", "import")
@@ -304,10 +304,9 @@ def _values_problem(check: str, values: list[str]) -> str:
                 return f"Expected kinds of statements; unknown: {', '.join(unknown) or '(none)'}."
         case StatementCheck.PATTERN.value:
             for value in values:
-                try:
-                    re.compile(value)
-                except re.error as error:
-                    return f"{value!r} is not a regular expression: {error}"
+                problem = pattern_problem(value)
+                if problem:
+                    return f"{value!r} {problem}."
             return "" if values else "Name at least one pattern."
         case StatementCheck.DIGEST.value:
             return "" if values else "Name at least one digest."
