@@ -11,7 +11,8 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.bench.figures import FIGURES, Plan
+from tests.bench.figures import FIGURES
+from tests.bench.measures import Plan
 from tests.fix_system import read_system, start_system, temporary_home
 
 
