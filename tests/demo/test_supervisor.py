@@ -14,7 +14,7 @@ from tests.fix_system import System, demo_command, read_system, start_system, te
 
 from querykeep_demo.processes import ProcessIdentity, wait_for
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 SERVICES = {"api", "tool", "worker", "beat", "middleware", "proxy"}
 
@@ -101,7 +101,7 @@ def test_killed_processes_come_back_with_all_data(own_system: System) -> None:
         os.kill(identity.pid, signal.SIGKILL)
     assert wait_for(
         lambda: not any(identity is not None and identity.is_running() for identity in killed),
-        timeout_s=20,
+        timeout_s=60,
     )
     again = start_system(home)
     assert set(again.pids) == SERVICES
