@@ -59,6 +59,10 @@ class Screen:
         unexpected = [answer for answer in self._answers if answer not in self.expected]
         return self._problems + [f"{one.status} {one.path}" for one in unexpected]
 
+    def seen_errors(self, path: str) -> set[Expected]:
+        """Return the answers with an error status below a path, for a test that brought them on."""
+        return {answer for answer in self._answers if answer.path.startswith(path)}
+
     def words(self, key: str, **values: object) -> str:
         """Return what the UI calls something, in this window's language."""
         return word(self.language, key, **values)

@@ -21,9 +21,10 @@ ON_BOTH = pytest.mark.parametrize(
     ("name", "language"), [("shop-postgresql", "ko"), ("shop-mariadb", "en")]
 )
 MASK_RULES = ("PII e-mail", "PII phone", "PII resident number", "PII card number")
-CUSTOMER_COLUMNS = (
-    "id name email phone rrn card_number birth_date city tier note created_at".split()
-)
+CUSTOMER_COLUMNS = [
+    *("id", "name", "email", "phone", "rrn", "card_number", "birth_date", "city", "tier"),
+    *("note", "created_at"),
+]
 
 
 def direct_rows(connection: DemoConnection, statement: str) -> list[tuple[object, ...]]:
