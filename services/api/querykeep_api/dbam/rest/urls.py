@@ -5,7 +5,12 @@ from __future__ import annotations
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from querykeep_api.dbam.rest import connection_views, policy_views, session_views
+from querykeep_api.dbam.rest import (
+    connection_views,
+    engine_views,
+    policy_views,
+    session_views,
+)
 
 router = SimpleRouter(trailing_slash=False)
 router.register("connections", connection_views.ConnectionView, basename="connections")
@@ -18,6 +23,7 @@ router.register("proxy-tokens", session_views.ProxyTokenView, basename="proxy-to
 router.register("sessions", session_views.SessionView, basename="sessions")
 
 urlpatterns = [
+    path("engines", engine_views.EnginesView.as_view()),
     path("explain", session_views.ExplainView.as_view()),
     path("overview", session_views.OverviewView.as_view()),
     *router.urls,
