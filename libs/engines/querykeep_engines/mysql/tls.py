@@ -6,6 +6,7 @@ import ssl
 import tempfile
 from pathlib import Path
 
+from querykeep_engines.kit.tls import target_context
 from querykeep_guard.contracts.session import Target, TlsMode
 
 
@@ -17,17 +18,7 @@ def client_context(target: Target) -> ssl.SSLContext | None:
     """
     if target.tls_mode is TlsMode.DISABLE:
         return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    verifies = target.tls_mode in (TlsMode.VERIFY_CA, TlsMode.VERIFY_FULL)
-    if verifies or (target.tls_mode is TlsMode.REQUIRE and target.ca_pem):
-        context.verify_mode = ssl.CERT_REQUIRED
-        if target.ca_pem:
-            context.load_verify_locations(cadata=target.ca_pem)
-        else:
-            context.load_default_certs()
-        context.check_hostname = target.tls_mode is TlsMode.VERIFY_FULL or not target.ca_pem
+    context = target_context(target)
     if target.client_cert_pem:
         _load_client_certificate(context, target)
     return context

@@ -9,15 +9,14 @@ from __future__ import annotations
 import dataclasses
 import socket
 import ssl
-import time
 from collections.abc import Callable
 
-from querykeep_engines.kit.driver import DriverError, ProbeReport, ProbeStep
+from querykeep_engines.kit.driver import DriverError, ProbeReport
+from querykeep_engines.kit.probing import ProbeLog, reach
 from querykeep_engines.postgresql.connection import PostgresqlConnection
 from querykeep_engines.postgresql.tls import TlsRefusedError, start_tls
 from querykeep_guard.contracts.session import Target, TlsMode
 
-STEPS = ("dns", "tcp", "tls", "authentication", "database", "permission")
 # Tried to tell a wrong password from a wrong database where the server's text does not.
 _MAINTENANCE_DATABASES = ("postgres", "template1")
 Connect = Callable[[Target], PostgresqlConnection]
@@ -40,28 +39,9 @@ FROM pg_catalog.pg_roles r WHERE r.rolname = current_user
 """
 
 
-class _Report:
-    def __init__(self) -> None:
-        self._steps: list[ProbeStep] = []
-        self._started = time.monotonic()
-
-    def add(self, name: str, state: str, message: str) -> None:
-        now = time.monotonic()
-        self._steps.append(ProbeStep(name, state, message, (now - self._started) * 1000))
-        self._started = now
-
-    def finish(self, version: str = "") -> ProbeReport:
-        done = {step.name for step in self._steps}
-        for name in STEPS:
-            if name not in done:
-                self.add(name, "skipped", "not reached")
-        failed = any(step.state == "failed" for step in self._steps)
-        return ProbeReport(not failed, tuple(self._steps), version, "postgresql")
-
-
 def probe(target: Target, connect: Connect) -> ProbeReport:
     """Run all steps; ``connect`` is the driver's own. See ``Driver.probe``."""
-    report = _Report()
+    report = ProbeLog("postgresql")
     try:
         return _probe(target, connect, report)
     except DriverError as error:
@@ -71,15 +51,8 @@ def probe(target: Target, connect: Connect) -> ProbeReport:
     return report.finish()
 
 
-def _probe(target: Target, connect: Connect, report: _Report) -> ProbeReport:
-    try:
-        addresses = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-    except (socket.gaierror, UnicodeError) as error:
-        report.add("dns", "failed", f"host name {target.host!r} cannot be resolved: {error}")
-        return report.finish()
-    found = sorted({str(address[4][0]) for address in addresses})
-    report.add("dns", "ok", f"{target.host} is {', '.join(found)}")
-    raw = _reach(target, report)
+def _probe(target: Target, connect: Connect, report: ProbeLog) -> ProbeReport:
+    raw = reach(target, report)
     if raw is None:
         return report.finish()
     with raw:
@@ -104,22 +77,7 @@ def _probe(target: Target, connect: Connect, report: _Report) -> ProbeReport:
         connection.close()
 
 
-def _reach(target: Target, report: _Report) -> socket.socket | None:
-    address = (target.host, target.port)
-    try:
-        raw = socket.create_connection(address, timeout=target.connect_timeout_s)
-    except TimeoutError:
-        report.add("tcp", "failed", f"{target.host}:{target.port} did not answer in time")
-    except OSError as error:
-        reason = error.strerror or error
-        report.add("tcp", "failed", f"{target.host}:{target.port} cannot be reached: {reason}")
-    else:
-        report.add("tcp", "ok", f"{target.host}:{target.port} answers")
-        return raw
-    return None
-
-
-def _try_tls(raw: socket.socket, target: Target, report: _Report) -> bool:
+def _try_tls(raw: socket.socket, target: Target, report: ProbeLog) -> bool:
     if target.tls_mode is TlsMode.DISABLE:
         report.add("tls", "warning", "TLS is switched off for this connection")
         return True
@@ -160,7 +118,7 @@ def _stage_of(error: DriverError, target: Target, connect: Connect) -> str:
     return "authentication"
 
 
-def _look_around(connection: PostgresqlConnection, report: _Report) -> None:
+def _look_around(connection: PostgresqlConnection, report: ProbeLog) -> None:
     rows = connection.query(_LOOK_AROUND)
     if not rows:
         report.add("permission", "failed", "the account does not see itself in pg_roles")

@@ -12,6 +12,7 @@ import struct
 import tempfile
 from pathlib import Path
 
+from querykeep_engines.kit.tls import target_context
 from querykeep_guard.contracts.session import Target, TlsMode
 
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
@@ -84,18 +85,7 @@ def start_tls(raw: socket.socket, target: Target) -> socket.socket:
 
 
 def _context(target: Target) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    verifies = target.tls_mode in (TlsMode.VERIFY_CA, TlsMode.VERIFY_FULL)
-    # libpq verifies with mode "require" too when a CA is given; so does this.
-    if verifies or (target.tls_mode is TlsMode.REQUIRE and target.ca_pem):
-        context.verify_mode = ssl.CERT_REQUIRED
-        if target.ca_pem:
-            context.load_verify_locations(cadata=target.ca_pem)
-        else:
-            context.load_default_certs()
-        context.check_hostname = target.tls_mode is TlsMode.VERIFY_FULL or not target.ca_pem
+    context = target_context(target)
     if target.client_cert_pem:
         material = TlsMaterial(target)
         try:
