@@ -133,6 +133,21 @@ class SignInRefusal:
     code: str
     message: str
 
+    @property
+    def end_reason(self) -> EndReason:
+        """Why a session that is refused ended; with wrong credentials the client may come again."""
+        return _END_REASONS.get(self.code, EndReason.CLIENT_CLOSED)
+
+
+_END_REASONS = {
+    "locked": EndReason.USER_DISABLED,
+    "outside_zone": EndReason.OUTSIDE_ZONE,
+    "outside_hours": EndReason.OUTSIDE_HOURS,
+    "no_grant": EndReason.REVOKED,
+    "connection_disabled": EndReason.CONNECTION_DISABLED,
+    "policy_unreachable": EndReason.LEASE_OVER,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class ConnectionInfo:

@@ -37,14 +37,6 @@ from querykeep_guard.contracts.session import (
     SignInRefusal,
 )
 
-_END_REASONS = {
-    "locked": EndReason.USER_DISABLED,
-    "outside_zone": EndReason.OUTSIDE_ZONE,
-    "outside_hours": EndReason.OUTSIDE_HOURS,
-    "no_grant": EndReason.REVOKED,
-    "connection_disabled": EndReason.CONNECTION_DISABLED,
-    "policy_unreachable": EndReason.LEASE_OVER,
-}
 _RESPONSE_BYTES = {NATIVE: 20, CACHING_SHA2: 32}
 _FAST_AUTH_OK = b"\x03"
 
@@ -246,9 +238,8 @@ class ClientSignIn:
 
     def refusal(self, refusal: SignInRefusal) -> SessionEndedError:
         """Return how this refusal ends the session."""
-        reason = _END_REASONS.get(refusal.code, EndReason.CLIENT_CLOSED)
         told = errors.sign_in_error(refusal, self.username, self._config.client_address)
-        return SessionEndedError(reason, told, refusal.code)
+        return SessionEndedError(refusal.end_reason, told, refusal.code)
 
 
 def _printable(data: bytes) -> bytes:

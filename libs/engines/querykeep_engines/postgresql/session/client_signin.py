@@ -42,15 +42,6 @@ from querykeep_guard.contracts.session import (
     SignInRefusal,
 )
 
-_END_REASONS = {
-    "locked": EndReason.USER_DISABLED,
-    "outside_zone": EndReason.OUTSIDE_ZONE,
-    "outside_hours": EndReason.OUTSIDE_HOURS,
-    "no_grant": EndReason.REVOKED,
-    "connection_disabled": EndReason.CONNECTION_DISABLED,
-    "policy_unreachable": EndReason.LEASE_OVER,
-}
-
 
 class _Step(enum.Enum):
     START = "start"
@@ -264,5 +255,6 @@ class ClientSignIn:
 
     def refusal(self, refusal: SignInRefusal) -> SessionEndedError:
         """Return how this refusal ends the session."""
-        reason = _END_REASONS.get(refusal.code, EndReason.CLIENT_CLOSED)
-        return SessionEndedError(reason, errors.sign_in_error(refusal, self.username), refusal.code)
+        return SessionEndedError(
+            refusal.end_reason, errors.sign_in_error(refusal, self.username), refusal.code
+        )
