@@ -60,7 +60,7 @@ class EditorScreen:
             """() => {
                  const results = document.querySelector('.qk-results')
                  if (!results || document.querySelector('.qk-toolbar [role=timer]')) return ''
-                 if (document.querySelector('.qk-toolbar .ant-btn-dangerous')) return ''
+                 if (document.querySelector('.qk-toolbar .qk-button-danger')) return ''
                  results.dataset.seen ||= crypto.randomUUID()
                  return results.dataset.seen
                }"""
