@@ -67,6 +67,11 @@ def test_any_text_is_taken_or_refused(text: str) -> None:
     takes_or_refuses(text)
 
 
+def test_rows_that_end_in_the_middle_are_taken_or_refused():
+    for text in ("INSERT INTO customers VALUES (", "INSERT INTO customers VALUES (1,", "VALUES ("):
+        takes_or_refuses(text)
+
+
 def test_damaged_statements_are_taken_or_refused() -> None:
     chance = random.Random(SEED)
     texts = [param.values[0].data["statement"] for param in all_cases()]

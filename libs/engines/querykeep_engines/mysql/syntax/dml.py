@@ -97,7 +97,8 @@ class DmlParser(QueryParser):
             if not self.accept(")"):
                 while True:
                     token = tokens[self.index]
-                    following = tokens[self.index + 1]
+                    # The end of the text has nothing behind it.
+                    following = tokens[self.index + 1] if token.kind in _SIMPLE else token
                     if (
                         token.kind in _SIMPLE
                         and following.value in (",", ")")
