@@ -136,7 +136,6 @@ README: dict[str, tuple[str, str, str]] = {
     "rules": ("admin", "light", "/rules/masking"),
     "overview": ("admin", "dark", "/overview"),
     "my-connections": ("analyst", "light", "/my/connections"),
-    "sessions": ("admin", "light", "/sessions"),
 }
 
 
