@@ -400,3 +400,11 @@ def test_what_cannot_be_parsed_or_is_stale_is_refused_with_words() -> None:
 def test_every_decision_leaves_a_trace() -> None:
     decision = decide(shown(EMAIL), policy(), NOW, CATALOG)
     assert [step.step for step in decision.trace] == ["understood", "grant", "mask", "statement"]
+
+
+def test_a_rule_on_a_kind_sees_every_kind_of_the_statement() -> None:
+    rule = StatementRule("a", "No deletes", StatementCheck.KIND, RuleEffect.DENY, ("delete",))
+    owner = policy(GrantScope("g", "owner", OWNER), statement_rules=(rule,), access_rules=())
+    cte = facts(extra=(("kinds", "delete,select"),), writes=(EMPLOYEES,), outputs=())
+    assert not decide(cte, owner, NOW, CATALOG).may_run
+    assert decide(replace(cte, extra=()), owner, NOW, CATALOG).may_run

@@ -14,6 +14,7 @@ from querykeep_guard.contracts.policy import (
     StatementRule,
 )
 from querykeep_guard.policy.decision import TraceStep
+from querykeep_guard.policy.grants import required_kinds
 from querykeep_guard.policy.index import PolicyIndex, applied
 from querykeep_guard.policy.refusal import Refused
 from querykeep_guard.policy.texts import column_refused, next_step, quoted_rule, table_refused
@@ -145,8 +146,10 @@ def _matches(rule: StatementRule, facts: StatementFacts) -> str | None:
                 target = f' on "{facts.writes[0]}"' if facts.writes else ""
                 return f"UPDATE or DELETE{target} without WHERE is refused"
         case StatementCheck.KIND:
-            if facts.kind.value in rule.values:
-                return f"{facts.kind.value.replace('_', ' ').upper()} is refused"
+            # Every kind counts, so that a data-modifying CTE or an EXECUTE does not pass.
+            for kind in sorted(kind.value for kind in required_kinds(facts)):
+                if kind in rule.values:
+                    return f"{kind.replace('_', ' ').upper()} is refused"
         case StatementCheck.PATTERN:
             if any(_pattern(value).search(facts.text) for value in rule.values):
                 return "the statement's text matches a refused pattern"
