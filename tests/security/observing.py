@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import psycopg
 import pymysql
@@ -21,7 +22,7 @@ _ROWS_OF_A_TWIN = 60_000
 """More than any statement of the corpus needs; a join without condition is cut there."""
 
 
-def postgresql_results(connection: pq.PGconn, results: list[pq.PGresult]) -> bytes:
+def postgresql_results(connection: pq.abc.PGconn, results: list[pq.abc.PGresult]) -> bytes:
     seen: list[bytes] = []
     for result in results:
         seen.append(f"{result.status} {result.command_status!r} {result.command_tuples}".encode())
@@ -60,10 +61,10 @@ class PostgresqlObserver:
             password=token.password,
             dbname=shop.database,
         )
-        self._connection: pq.PGconn | None = None
+        self._connection: pq.abc.PGconn | None = None
         self._notices: list[bytes] = []
 
-    def _open(self) -> pq.PGconn:
+    def _open(self) -> pq.abc.PGconn:
         if self._connection is None or self._connection.status != pq.ConnStatus.OK:
             self.close()
             self._connection = pq.PGconn.connect(self._dsn.encode())
@@ -79,7 +80,7 @@ class PostgresqlObserver:
             self._connection.finish()
             self._connection = None
 
-    def _run(self, act: Callable[[pq.PGconn], list[pq.PGresult]]) -> bytes:
+    def _run(self, act: Callable[[pq.abc.PGconn], list[pq.abc.PGresult]]) -> bytes:
         connection = self._open()
         self._notices = []
         connection.exec_(b"BEGIN")
@@ -96,7 +97,7 @@ class PostgresqlObserver:
     def simple(self, text: str) -> bytes:
         """Run a text with the simple protocol."""
 
-        def act(connection: pq.PGconn) -> list[pq.PGresult]:
+        def act(connection: pq.abc.PGconn) -> list[pq.abc.PGresult]:
             connection.send_query(text.encode())
             return list(_drained(connection))
 
@@ -111,7 +112,7 @@ class PostgresqlObserver:
     def prepared(self, text: str) -> bytes:
         """Prepare, describe, and run twice, results in text."""
 
-        def act(connection: pq.PGconn) -> list[pq.PGresult]:
+        def act(connection: pq.abc.PGconn) -> list[pq.abc.PGresult]:
             name = b"twin"
             results = [connection.prepare(name, text.encode())]
             results.append(connection.describe_prepared(name))
@@ -125,7 +126,7 @@ class PostgresqlObserver:
     def cursor(self, text: str) -> bytes:
         """Declare a cursor and fetch forward and backward."""
 
-        def act(connection: pq.PGconn) -> list[pq.PGresult]:
+        def act(connection: pq.abc.PGconn) -> list[pq.abc.PGresult]:
             results = [
                 connection.exec_(b"DECLARE twin SCROLL CURSOR FOR " + text.rstrip("; ").encode())
             ]
@@ -145,7 +146,7 @@ class PostgresqlObserver:
         }
 
 
-def _drained(connection: pq.PGconn) -> Iterator[pq.PGresult]:
+def _drained(connection: pq.abc.PGconn) -> Iterator[pq.abc.PGresult]:
     while True:
         while connection.is_busy():
             connection.consume_input()
@@ -190,9 +191,9 @@ class MariadbObserver:
     def __init__(self, shop: DemoConnection, user: str) -> None:
         self._shop = shop
         self._token = shop.tokens[user]
-        self._connection: pymysql.Connection | None = None
+        self._connection: Any = None
 
-    def _open(self) -> pymysql.Connection:
+    def _open(self) -> Any:
         if self._connection is None or not self._connection.open:
             self._connection = pymysql.connect(
                 host=self._shop.host,
@@ -215,7 +216,7 @@ class MariadbObserver:
             self._connection = None
 
     @contextmanager
-    def _transaction(self) -> Iterator[tuple[pymysql.Connection, bytearray]]:
+    def _transaction(self) -> Iterator[tuple[Any, bytearray]]:
         connection = self._open()
         with connection.cursor() as cursor:
             cursor.execute("START TRANSACTION")
@@ -229,7 +230,7 @@ class MariadbObserver:
             self.close()
 
     @staticmethod
-    def _packet(connection: pymysql.Connection, seen: bytearray) -> bytes:
+    def _packet(connection: Any, seen: bytearray) -> bytes:
         data = b""
         while True:
             header = connection._rfile.read(4)
@@ -242,7 +243,7 @@ class MariadbObserver:
         seen += data + b"\n"
         return data
 
-    def _answer(self, connection: pymysql.Connection, seen: bytearray) -> bytes:
+    def _answer(self, connection: Any, seen: bytearray) -> bytes:
         """Read one whole answer; returns its first packet."""
         while True:
             first = self._packet(connection, seen)

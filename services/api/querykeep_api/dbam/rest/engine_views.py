@@ -16,13 +16,13 @@ from querykeep_engines.kit.spec import EngineSpec
 from querykeep_engines.registry import specs
 
 
-class EngineSerializer(serializers.Serializer[EngineSpec]):
+class EngineSerializer(serializers.Serializer[Any]):
     """An engine. ``cli_line`` and ``jdbc`` are templates with {host}, {port}, {database},
     {username}, {password}; {tls} stands for ``cli_tls`` where a connection demands TLS, else for
     nothing; ``jdbc_tls`` is appended then."""
 
     name = serializers.CharField()
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # a field of that name
     default_port = serializers.IntegerField()
     dialect = serializers.CharField()
     identifier_quote = serializers.CharField()

@@ -12,10 +12,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from querykeep_api.kernel import clock
-from querykeep_api.tool.parts import Part, look
+from querykeep_api.tool.parts import look
 
 
-class PartSerializer(serializers.Serializer[Part]):
+class PartSerializer(serializers.Serializer[Any]):
     """One part; ``message`` says what is wrong, or what was seen."""
 
     name = serializers.CharField()
@@ -24,7 +24,7 @@ class PartSerializer(serializers.Serializer[Part]):
     duration_ms = serializers.FloatField()
 
 
-class HealthSerializer(serializers.Serializer[Any]):
+class SystemHealthSerializer(serializers.Serializer[Any]):
     """The parts at one moment."""
 
     at = serializers.DateTimeField()
@@ -37,7 +37,7 @@ class HealthView(APIView):
 
     permissions: ClassVar[Mapping[str, str]] = {"read": "jobs.view"}
 
-    @extend_schema(responses=HealthSerializer)
+    @extend_schema(responses=SystemHealthSerializer)
     def get(self, request: Request) -> Response:
         """Look at every part."""
         parts = look(alive_only=False)
