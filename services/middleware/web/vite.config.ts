@@ -12,6 +12,8 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 900,
     sourcemap: false,
+    // Read by first-load.js, which watches over what a first page costs.
+    manifest: true,
   },
   server: {
     proxy: {

@@ -127,6 +127,11 @@ def test_every_page_draws_under_the_strict_csp(
     web.me(*ALL)
     web.answers["GET overview"] = {"users": {"count": 3, "list": "/api/v1/users?is_active=true"}}
     web.answers["GET audit/summary"] = summary()
+    web.answers["GET engines"] = {"results": [engine()]}
+    web.answers["GET health"] = {
+        "at": "2026-01-02T03:04:05Z", "ok": False,
+        "parts": [{"name": "worker", "ok": False, "message": "no heartbeat", "duration_ms": 1.5}],
+    }  # fmt: skip
     web.open(path)
     expect(web.page.locator("h1, h2").first).to_be_visible()
     web.page.wait_for_load_state("networkidle")
@@ -202,6 +207,15 @@ def user() -> dict[str, Any]:
         "is_active": True, "deactivation_reason": "", "is_locked": False,
         "last_sign_in_at": None, "groups": [], "roles": [],
         "created_at": "2026-01-02T03:04:05Z", "etag": "1",
+    }  # fmt: skip
+
+
+def engine() -> dict[str, Any]:
+    return {
+        "name": "some", "label": "Some", "default_port": 1234, "dialect": "some",
+        "identifier_quote": '"', "capabilities": [], "system_schemas": [], "cli": "some",
+        "cli_line": "some {host}{tls}", "cli_tls": "", "url": "some://{host}",
+        "jdbc": "jdbc:some://{host}", "jdbc_tls": "",
     }  # fmt: skip
 
 

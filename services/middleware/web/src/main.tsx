@@ -1,4 +1,5 @@
 import './styles/base.css'
+import './styles/controls.css'
 import './styles/kit.css'
 import './styles/frame.css'
 import { StrictMode } from 'react'

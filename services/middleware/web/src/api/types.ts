@@ -122,6 +122,30 @@ export interface Agent extends Entry {
   last_used_at: string | null
 }
 
+/** An engine that is installed: names, templates and habits of its own. */
+export interface Engine {
+  name: string
+  label: string
+  default_port: number
+  dialect: string
+  identifier_quote: string
+  capabilities: string[]
+  system_schemas: string[]
+  cli: string
+  cli_line: string
+  cli_tls: string
+  url: string
+  jdbc: string
+  jdbc_tls: string
+}
+
+/** Every part of the installation at one moment. */
+export interface Health {
+  at: string
+  ok: boolean
+  parts: { name: string; ok: boolean; message: string; duration_ms: number }[]
+}
+
 export interface Connection extends Entry {
   name: string
   engine: string

@@ -12,7 +12,7 @@ import {
   UserRound,
 } from 'lucide-react'
 import { useQueryClient } from '@tanstack/react-query'
-import { Suspense, useEffect, useRef, useState } from 'react'
+import { lazy, Suspense, useEffect, useRef, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { NavLink, Outlet, useLocation, useNavigate, Link } from 'react-router'
 import { ApiError, request, resetCsrf, setSignedOutHandler } from '@/api/client'
@@ -23,10 +23,11 @@ import { ErrorPanel, Skeleton } from '@/components/ui/States'
 import { isLanguage, setLanguage, type Language } from '@/i18n'
 import { forgetPerson } from '@/lib/sign-out'
 import { readStored, writeStored } from '@/lib/storage'
-import { KeyList } from './KeyList'
 import { NAVIGATION, visible } from './navigation'
-import { Palette } from './Palette'
 import { setThemeChoice, useThemeChoice, type ThemeChoice } from './theme'
+
+const KeyList = lazy(() => import('./KeyList').then((module) => ({ default: module.KeyList })))
+const Palette = lazy(() => import('./Palette').then((module) => ({ default: module.Palette })))
 
 function useOnline(): boolean {
   const [online, setOnline] = useState(navigator.onLine)
@@ -179,8 +180,10 @@ function Shell({ me, signedOut, onSignIn }: { me: Me; signedOut: boolean; onSign
           <Outlet />
         </Suspense>
       </main>
-      {palette ? <Palette me={me} onClose={() => setPalette(false)} /> : null}
-      {keys ? <KeyList onClose={() => setKeys(false)} /> : null}
+      <Suspense fallback={null}>
+        {palette ? <Palette me={me} onClose={() => setPalette(false)} /> : null}
+        {keys ? <KeyList onClose={() => setKeys(false)} /> : null}
+      </Suspense>
     </div>
   )
 }

@@ -1,5 +1,5 @@
-import { Modal } from 'antd'
 import { useTranslation } from 'react-i18next'
+import { Modal } from '@/components/ui/Modal'
 
 const KEYS: [string, string[]][] = [
   ['palette', ['Ctrl', 'K']],

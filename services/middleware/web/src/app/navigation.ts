@@ -5,6 +5,7 @@ import {
   Database,
   EyeOff,
   FileSearch,
+  HeartPulse,
   History,
   KeyRound,
   LayoutDashboard,
@@ -73,7 +74,10 @@ export const NAVIGATION: { key: string; entries: NavEntry[] }[] = [
   },
   {
     key: 'operations',
-    entries: [{ to: '/jobs', key: 'jobs', icon: CalendarClock, needs: ['jobs.view'] }],
+    entries: [
+      { to: '/jobs', key: 'jobs', icon: CalendarClock, needs: ['jobs.view'] },
+      { to: '/health', key: 'health', icon: HeartPulse, needs: ['jobs.view'] },
+    ],
   },
 ]
 

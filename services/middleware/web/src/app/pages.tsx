@@ -1,10 +1,10 @@
-import { Button } from 'antd'
 import { Compass, ShieldAlert } from 'lucide-react'
 import type { ReactNode } from 'react'
 import { useTranslation } from 'react-i18next'
-import { Link, Navigate, useRouteError } from 'react-router'
+import { Navigate, useRouteError } from 'react-router'
 import { useMe } from '@/api/hooks'
 import type { Permission } from '@/api/types'
+import { LinkButton } from '@/components/ui/Button'
 import { usePageTitle } from '@/components/ui/Page'
 import { Empty, ErrorPanel, Skeleton } from '@/components/ui/States'
 
@@ -25,9 +25,7 @@ export function Missing() {
   usePageTitle(t('missing.title'))
   return (
     <Empty icon={Compass} title={t('missing.title')} text={t('missing.text')}>
-      <Link to="/">
-        <Button type="primary">{t('missing.home')}</Button>
-      </Link>
+      <LinkButton to="/" type="primary">{t('missing.home')}</LinkButton>
     </Empty>
   )
 }

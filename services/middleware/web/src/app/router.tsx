@@ -79,6 +79,7 @@ export const router = createBrowserRouter([
               lazy('sessions', activity, 'SessionList'),
               lazy('jobs', operations, 'JobList'),
               lazy('jobs/:id', operations, 'JobPage'),
+              lazy('health', operations, 'HealthPage'),
               lazy('profile', profile, 'Profile'),
               { path: '*', element: <Missing /> },
             ],

@@ -51,6 +51,11 @@ export function formatDateTime(iso: string): string {
   )
 }
 
+/** What a `datetime-local` field holds: `2026-01-02T12:34`. */
+export function toLocalInput(iso: string): string {
+  return formatDateTime(iso).slice(0, 16).replace(' ', 'T')
+}
+
 /** Local time with zone and the UTC time, for tooltips. */
 export function formatDateTimeLong(iso: string, language: string): string {
   const date = new Date(iso)

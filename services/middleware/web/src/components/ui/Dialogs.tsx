@@ -1,7 +1,9 @@
-import { Button, Input, Modal } from 'antd'
 import { AlertTriangle } from 'lucide-react'
 import { useState, type ReactNode } from 'react'
 import { useTranslation } from 'react-i18next'
+import { Button } from './Button'
+import { Input } from './Input'
+import { Modal } from './Modal'
 import { CopyLine } from './Page'
 import { useErrorText } from './States'
 
@@ -57,22 +59,23 @@ export function DangerDialog({
         </span>
       }
       onCancel={close}
-      destroyOnHidden
-      footer={[
-        <Button key="cancel" onClick={close}>
-          {t('common.cancel')}
-        </Button>,
-        <Button
-          key="act"
-          type="primary"
-          danger
-          loading={busy}
-          disabled={name !== null && typed !== name}
-          onClick={() => void confirm()}
-        >
-          {action}
-        </Button>,
-      ]}
+      footer={
+        <>
+          <Button onClick={close}>
+            {t('common.cancel')}
+          </Button>
+          <Button
+           
+            type="primary"
+            danger
+            loading={busy}
+            disabled={name !== null && typed !== name}
+            onClick={() => void confirm()}
+          >
+            {action}
+          </Button>
+        </>
+      }
     >
       <p>{text}</p>
       {children}
@@ -113,7 +116,7 @@ export function SecretDialog({
       open={open}
       title={title}
       onCancel={onClose}
-      mask={{ closable: false }}
+      closeOutside={false}
       width={640}
       footer={
         <Button type="primary" onClick={onClose}>

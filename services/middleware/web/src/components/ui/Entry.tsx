@@ -1,10 +1,10 @@
-import { Button } from 'antd'
 import { Pencil, Trash2 } from 'lucide-react'
 import { useState, type ReactNode } from 'react'
 import { useTranslation } from 'react-i18next'
-import { Link, useNavigate, useParams } from 'react-router'
+import { useNavigate, useParams } from 'react-router'
 import { useEntry, useRemove } from '@/api/hooks'
 import type { Entry } from '@/api/types'
+import { Button, LinkButton } from './Button'
 import { DangerDialog } from './Dialogs'
 import { PageHeader, usePageTitle } from './Page'
 import { ErrorPanel, Skeleton } from './States'
@@ -88,9 +88,7 @@ export function EntryActions({
   return (
     <div className="qk-row qk-entry-actions">
       {canChange && editPath ? (
-        <Link to={editPath}>
-          <Button icon={<Pencil size={14} />}>{t('common.edit')}</Button>
-        </Link>
+        <LinkButton to={editPath} icon={<Pencil size={14} />}>{t('common.edit')}</LinkButton>
       ) : null}
       {children}
       <span className="qk-spacer" />

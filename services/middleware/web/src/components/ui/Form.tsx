@@ -1,8 +1,9 @@
-import { Button, Modal } from 'antd'
 import { useCallback, useEffect, useId, useRef, useState, type ReactNode } from 'react'
 import { useTranslation } from 'react-i18next'
 import { useBlocker } from 'react-router'
 import { ApiError } from '@/api/client'
+import { Button } from './Button'
+import { Modal } from './Modal'
 import { useErrorText } from './States'
 
 export type Errors = Record<string, string>
@@ -209,14 +210,16 @@ export function FormFrame<V extends object>({
         open={blocker.state === 'blocked'}
         title={t('form.leaveTitle')}
         onCancel={() => blocker.reset?.()}
-        footer={[
-          <Button key="stay" type="primary" onClick={() => blocker.reset?.()}>
-            {t('form.stay')}
-          </Button>,
-          <Button key="leave" danger onClick={() => blocker.proceed?.()}>
-            {t('form.leave')}
-          </Button>,
-        ]}
+        footer={
+          <>
+            <Button type="primary" onClick={() => blocker.reset?.()}>
+              {t('form.stay')}
+            </Button>
+            <Button danger onClick={() => blocker.proceed?.()}>
+              {t('form.leave')}
+            </Button>
+          </>
+        }
       >
         <p>{t('form.leaveText')}</p>
       </Modal>

@@ -1,10 +1,10 @@
-import { Tooltip } from 'antd'
 import { Check, Copy } from 'lucide-react'
 import { useEffect, useState, type ReactNode } from 'react'
 import { useTranslation } from 'react-i18next'
 import { Link } from 'react-router'
 import { copyText } from '@/lib/clipboard'
 import { toast } from './Toast'
+import { Tooltip } from './Tooltip'
 
 /** Title, what the page is for, its actions. */
 export function PageHeader({

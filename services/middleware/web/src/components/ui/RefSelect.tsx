@@ -1,9 +1,9 @@
-import { Select } from 'antd'
 import { useMemo, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { useList } from '@/api/hooks'
 import type { Ref } from '@/api/types'
 import { useDebounced } from '@/lib/use-debounced'
+import { Select } from './Select'
 
 interface Named {
   id: string
@@ -28,6 +28,8 @@ interface Common {
   'aria-describedby'?: string
   'aria-label'?: string
   allowClear?: boolean
+  /** Opens with the focus in it. */
+  openAtOnce?: boolean
 }
 
 function useOptions(resource: string, chosen: Ref[]) {
@@ -42,13 +44,15 @@ function useOptions(resource: string, chosen: Ref[]) {
 }
 
 /** One entry of a resource, searched on the server. */
-export function RefSelect({ resource, value, onChange, ...rest }: Common & { value: Ref | null; onChange: (value: Ref | null) => void }) {
+export function RefSelect({ resource, value, onChange, openAtOnce = false, ...rest }: Common & { value: Ref | null; onChange: (value: Ref | null) => void }) {
   const { t } = useTranslation()
   const chosen = useMemo(() => (value ? [value] : []), [value])
   const { options, setSearch, loading } = useOptions(resource, chosen)
   return (
     <Select
       {...rest}
+      autoFocus={openAtOnce}
+      defaultOpen={openAtOnce}
       className="qk-control"
       showSearch={{ filterOption: false, onSearch: setSearch }}
       loading={loading}
@@ -65,7 +69,7 @@ export function RefSelect({ resource, value, onChange, ...rest }: Common & { val
 }
 
 /** Several entries of a resource, searched on the server. */
-export function RefMultiSelect({ resource, value, onChange, ...rest }: Common & { value: Ref[]; onChange: (value: Ref[]) => void }) {
+export function RefMultiSelect({ resource, value, onChange, ...rest }: Omit<Common, 'openAtOnce'> & { value: Ref[]; onChange: (value: Ref[]) => void }) {
   const { t } = useTranslation()
   const { options, setSearch, loading } = useOptions(resource, value)
   return (

@@ -1,5 +1,4 @@
-import { Input, Select } from 'antd'
-import { ExternalLink, Search, X } from 'lucide-react'
+import { ChevronDown, ExternalLink, Search, X } from 'lucide-react'
 import { useEffect, useState, type ReactNode } from 'react'
 import { useTranslation } from 'react-i18next'
 import { Link, useSearchParams } from 'react-router'
@@ -7,8 +6,10 @@ import type { Query } from '@/api/client'
 import { useList } from '@/api/hooks'
 import { useDebounced } from '@/lib/use-debounced'
 import { DataTable, type Column } from './DataTable'
+import { Input } from './Input'
 import { PageHeader, usePageTitle } from './Page'
 import { RefSelect } from './RefSelect'
+import { Choice } from './Select'
 import { ErrorPanel, Skeleton } from './States'
 
 export interface FilterDefinition {
@@ -229,46 +230,19 @@ function FilterControl({
   value: string | null
   onChange: (name: string, value: string | null, replace?: boolean) => void
 }) {
-  const [params, setParams] = useSearchParams()
   if (filter.kind === 'choice') {
     return (
-      <Select
+      <Choice
         className="qk-filter"
         aria-label={filter.label}
         placeholder={filter.label}
         value={value}
-        options={filter.options}
-        allowClear
-        onChange={(next: string | undefined) => onChange(filter.param, next ?? null)}
+        options={filter.options ?? []}
+        onChange={(next) => onChange(filter.param, next)}
       />
     )
   }
-  if (filter.kind === 'ref') {
-    return (
-      <div className="qk-filter">
-        <RefSelect
-          resource={filter.resource ?? ''}
-          aria-label={filter.label}
-          placeholder={filter.label}
-          allowClear
-          value={value ? { id: value, name: params.get(`${filter.param}_name`) ?? value } : null}
-          onChange={(next) =>
-            setParams((old) => {
-              const copy = new URLSearchParams(old)
-              if (next) {
-                copy.set(filter.param, next.id)
-                copy.set(`${filter.param}_name`, next.name)
-              } else {
-                copy.delete(filter.param)
-                copy.delete(`${filter.param}_name`)
-              }
-              return copy
-            })
-          }
-        />
-      </div>
-    )
-  }
+  if (filter.kind === 'ref') return <RefFilter filter={filter} value={value} />
   return (
     <label className="qk-filter-time">
       <span>{filter.label}</span>
@@ -278,5 +252,44 @@ function FilterControl({
         onChange={(event) => onChange(filter.param, event.target.value || null, true)}
       />
     </label>
+  )
+}
+
+/** Looks like the other filters; the searchable list behind it is read when someone wants it. */
+function RefFilter({ filter, value }: { filter: FilterDefinition; value: string | null }) {
+  const [params, setParams] = useSearchParams()
+  const [wanted, setWanted] = useState(false)
+  if (!wanted && !value) {
+    return (
+      <button type="button" className="qk-input qk-filter qk-filter-closed" aria-haspopup="listbox" onClick={() => setWanted(true)}>
+        <span className="qk-truncate">{filter.label}</span>
+        <ChevronDown size={13} aria-hidden />
+      </button>
+    )
+  }
+  return (
+    <div className="qk-filter">
+      <RefSelect
+        resource={filter.resource ?? ''}
+        aria-label={filter.label}
+        placeholder={filter.label}
+        allowClear
+        openAtOnce={wanted && !value}
+        value={value ? { id: value, name: params.get(`${filter.param}_name`) ?? value } : null}
+        onChange={(next) =>
+          setParams((old) => {
+            const copy = new URLSearchParams(old)
+            if (next) {
+              copy.set(filter.param, next.id)
+              copy.set(`${filter.param}_name`, next.name)
+            } else {
+              copy.delete(filter.param)
+              copy.delete(`${filter.param}_name`)
+            }
+            return copy
+          })
+        }
+      />
+    </div>
   )
 }

@@ -1,8 +1,8 @@
-import { Button } from 'antd'
 import { AlertTriangle, CloudOff, Inbox, ShieldAlert, type LucideIcon } from 'lucide-react'
 import type { ReactNode } from 'react'
 import { useTranslation } from 'react-i18next'
 import { ApiError } from '@/api/client'
+import { Button } from './Button'
 
 /** What this is, why one wants it, one button. */
 export function Empty({

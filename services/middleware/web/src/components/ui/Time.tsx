@@ -1,7 +1,7 @@
-import { Tooltip } from 'antd'
 import { useEffect, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { formatDateTime, formatDateTimeLong, formatRelative } from '@/lib/format'
+import { Tooltip } from './Tooltip'
 
 /** Milliseconds since 1970, moving every `everyMs`. */
 export function useNow(everyMs: number): number {

@@ -1,5 +1,5 @@
 import { CheckCircle2, XCircle } from 'lucide-react'
-import { useSyncExternalStore } from 'react'
+import { useEffect, useRef, useSyncExternalStore } from 'react'
 
 interface ToastItem {
   id: number
@@ -31,8 +31,16 @@ function subscribe(listener: () => void): () => void {
 
 export function Toasts() {
   const shown = useSyncExternalStore(subscribe, () => items)
+  const host = useRef<HTMLDivElement>(null)
+  useEffect(() => {
+    // Shown anew with each change: in the top layer the latest stands above, also over a dialog.
+    const element = host.current
+    if (!element) return
+    if (element.matches(':popover-open')) element.hidePopover()
+    if (shown.length > 0) element.showPopover()
+  }, [shown])
   return (
-    <div className="qk-toasts" aria-live="polite">
+    <div ref={host} className="qk-toasts" aria-live="polite" popover="manual">
       {shown.map((item) => (
         <div key={item.id} className={`qk-toast qk-toast-${item.kind}`}>
           {item.kind === 'ok' ? <CheckCircle2 size={16} aria-hidden /> : <XCircle size={16} aria-hidden />}

@@ -1,5 +1,4 @@
 import { useMutation } from '@tanstack/react-query'
-import { Button, Input } from 'antd'
 import { FileSearch } from 'lucide-react'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
@@ -7,7 +6,9 @@ import { request } from '@/api/client'
 import type { ExplainAnswer, Ref } from '@/api/types'
 import { Need } from '@/app/pages'
 import { Badge, VerdictBadge, type Tone } from '@/components/ui/Badge'
+import { Button } from '@/components/ui/Button'
 import { Field } from '@/components/ui/Form'
+import { TextArea } from '@/components/ui/Input'
 import { Facts, PageHeader, Section, Tags, usePageTitle } from '@/components/ui/Page'
 import { RefSelect } from '@/components/ui/RefSelect'
 import { RuleLink } from '@/components/ui/RuleLink'
@@ -54,7 +55,7 @@ export function Explain() {
               </Field>
               <Field label={t('explain.statement')} required>
                 {(control) => (
-                  <Input.TextArea
+                  <TextArea
                     {...control}
                     className="qk-mono"
                     spellCheck={false}

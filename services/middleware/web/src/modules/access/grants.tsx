@@ -1,4 +1,3 @@
-import { Button, Checkbox, Input, Segmented } from 'antd'
 import { KeyRound, Plus } from 'lucide-react'
 import { useTranslation } from 'react-i18next'
 import { Link, useNavigate, useParams, useSearchParams } from 'react-router'
@@ -6,8 +5,11 @@ import { useSave } from '@/api/hooks'
 import type { Grant, Hours, ObjectPattern, Ref } from '@/api/types'
 import { Need, useCan } from '@/app/pages'
 import { Badge, type Tone } from '@/components/ui/Badge'
+import { LinkButton } from '@/components/ui/Button'
+import { Checkbox, CheckboxGroup, Segmented } from '@/components/ui/Checks'
 import { EntryActions, EntryPage, FormLoader, WithEntry } from '@/components/ui/Entry'
 import { Field, FieldGroup, FormFrame, useForm } from '@/components/ui/Form'
+import { Input } from '@/components/ui/Input'
 import { Facts, PageHeader, Section, usePageTitle } from '@/components/ui/Page'
 import { RefSelect } from '@/components/ui/RefSelect'
 import { ResourceList } from '@/components/ui/ResourceList'
@@ -36,11 +38,9 @@ export function GrantList() {
   const { t } = useTranslation()
   const can = useCan()
   const add = can('policy.change') ? (
-    <Link to="/grants/new">
-      <Button type="primary" icon={<Plus size={14} />}>
+    <LinkButton to="/grants/new" type="primary" icon={<Plus size={14} />}>
         {t('grants.add')}
-      </Button>
-    </Link>
+      </LinkButton>
   ) : null
   return (
     <Need permission="policy.view">
@@ -308,7 +308,7 @@ function GrantFields({ grant }: { grant: Grant | null }) {
             <>
               <Field label={t('grants.days')} error={errors.weekdays} wide required>
                 {() => (
-                  <Checkbox.Group
+                  <CheckboxGroup
                     value={values.weekdays}
                     onChange={(days) => set('weekdays', days)}
                     options={[0, 1, 2, 3, 4, 5, 6].map((day) => ({ value: day, label: t(`weekday.${day}`) }))}

@@ -1,11 +1,12 @@
 import { useQuery } from '@tanstack/react-query'
-import { Input, InputNumber, Select } from 'antd'
 import { ArrowRight, EyeOff } from 'lucide-react'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { request } from '@/api/client'
 import type { Masker, MaskerInfo } from '@/api/types'
 import { Field } from '@/components/ui/Form'
+import { Input, NumberInput, TextArea } from '@/components/ui/Input'
+import { Select } from '@/components/ui/Select'
 import { useErrorText } from '@/components/ui/States'
 import { useDebounced } from '@/lib/use-debounced'
 
@@ -42,7 +43,7 @@ export function MaskerFields({ masker, onChange, error }: { masker: Masker; onCh
           <Field key={param.name} label={t(`maskerParam.${param.name}`, { defaultValue: param.name })} required>
             {(control) =>
               param.kind === 'integer' ? (
-                <InputNumber
+                <NumberInput
                   {...control}
                   min={param.minimum}
                   max={param.maximum}
@@ -78,7 +79,7 @@ function MaskPreview({ masker, example }: { masker: Masker; example: string }) {
     <div className="qk-field-wide qk-mask-preview">
       <label>
         <span>{t('rules.previewInput')}</span>
-        <Input.TextArea rows={3} className="qk-mono" value={text} onChange={(event) => setTyped(event.target.value)} />
+        <TextArea rows={3} className="qk-mono" value={text} onChange={(event) => setTyped(event.target.value)} />
       </label>
       <ArrowRight size={16} aria-hidden />
       <div>

@@ -1,7 +1,8 @@
-import { Button, Input } from 'antd'
 import { Plus, X } from 'lucide-react'
 import { useTranslation } from 'react-i18next'
 import type { ObjectPattern } from '@/api/types'
+import { Button } from '@/components/ui/Button'
+import { Input } from '@/components/ui/Input'
 
 /** `shop.customers.email`, with `*` for what is open. */
 export function patternText(pattern: ObjectPattern, withColumn: boolean): string {

@@ -1,13 +1,15 @@
-import { Button, Checkbox, Input } from 'antd'
 import { ListChecks, Plus } from 'lucide-react'
 import { useTranslation } from 'react-i18next'
-import { Link, useNavigate, useParams } from 'react-router'
+import { useNavigate, useParams } from 'react-router'
 import { useSave } from '@/api/hooks'
 import type { Privilege } from '@/api/types'
 import { Need, useCan } from '@/app/pages'
 import { Badge } from '@/components/ui/Badge'
+import { LinkButton } from '@/components/ui/Button'
+import { CheckboxGroup } from '@/components/ui/Checks'
 import { EntryActions, EntryPage, FormLoader, WithEntry } from '@/components/ui/Entry'
 import { Field, FieldGroup, FormFrame, useForm } from '@/components/ui/Form'
+import { Input } from '@/components/ui/Input'
 import { Facts, PageHeader, Section, Tags, usePageTitle } from '@/components/ui/Page'
 import { ResourceList } from '@/components/ui/ResourceList'
 import { Empty } from '@/components/ui/States'
@@ -26,11 +28,9 @@ export function PrivilegeList() {
   const { t } = useTranslation()
   const can = useCan()
   const add = can('policy.change') ? (
-    <Link to="/privileges/new">
-      <Button type="primary" icon={<Plus size={14} />}>
+    <LinkButton to="/privileges/new" type="primary" icon={<Plus size={14} />}>
         {t('privileges.add')}
-      </Button>
-    </Link>
+      </LinkButton>
   ) : null
   return (
     <Need permission="policy.view">
@@ -172,7 +172,7 @@ function PrivilegeFields({ entry }: { entry: Privilege | null }) {
         {KIND_GROUPS.map((group) => (
           <FieldGroup key={group.key} title={t(`kinds.${group.key}`)} text={t(`kinds.${group.key}Text`)}>
             <div className="qk-field-wide">
-              <Checkbox.Group
+              <CheckboxGroup
                 className="qk-checks"
                 value={values.kinds.filter((kind) => group.kinds.includes(kind))}
                 onChange={(chosen) => change(group.kinds, chosen)}
@@ -184,7 +184,7 @@ function PrivilegeFields({ entry }: { entry: Privilege | null }) {
         {errors.kinds ? <p className="qk-field-error">{errors.kinds}</p> : null}
         <FieldGroup title={t('privileges.functions')} text={t('privileges.functionsText')}>
           <div className="qk-field-wide">
-            <Checkbox.Group
+            <CheckboxGroup
               className="qk-checks"
               value={values.functions}
               onChange={(chosen) => set('functions', chosen)}

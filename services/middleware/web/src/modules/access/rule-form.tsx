@@ -1,13 +1,15 @@
-import { Checkbox, Input, InputNumber, Select, Switch } from 'antd'
 import { useTranslation } from 'react-i18next'
 import { useNavigate, useParams } from 'react-router'
 import { useSave } from '@/api/hooks'
 import type { Masker, ObjectPattern, Ref } from '@/api/types'
 import { Need } from '@/app/pages'
+import { Checkbox, CheckboxGroup, Switch } from '@/components/ui/Checks'
 import { FormLoader } from '@/components/ui/Entry'
 import { Field, FieldGroup, FormFrame, useForm, type FormState } from '@/components/ui/Form'
+import { Input, NumberInput } from '@/components/ui/Input'
 import { PageHeader, usePageTitle } from '@/components/ui/Page'
 import { RefMultiSelect } from '@/components/ui/RefSelect'
+import { Select } from '@/components/ui/Select'
 import { toast } from '@/components/ui/Toast'
 import { MaskerFields } from './masker-fields'
 import { PatternEditor } from './objects'
@@ -156,7 +158,7 @@ function RuleFields({ rule, type }: { rule: AnyRule | null; type: RuleType }) {
             </FieldGroup>
             <FieldGroup title={t('rules.relaxations')} text={t('rules.relaxationsText')}>
               <div className="qk-field-wide">
-                <Checkbox.Group
+                <CheckboxGroup
                   className="qk-checks"
                   value={values.relaxations}
                   onChange={(chosen) => set('relaxations', chosen)}
@@ -245,7 +247,7 @@ function StatementFields({ form }: { form: FormState<RuleValues> }) {
         </Field>
       )}
       <Field label={t('rules.priority')} help={t('rules.priorityHelp')} required>
-        {(control) => <InputNumber {...control} min={0} max={100_000} value={values.priority} onChange={(value) => set('priority', value ?? 100)} />}
+        {(control) => <NumberInput {...control} min={0} max={100_000} value={values.priority} onChange={(value) => set('priority', value ?? 100)} />}
       </Field>
     </FieldGroup>
   )

@@ -1,9 +1,9 @@
-import { Button } from 'antd'
 import { EyeOff, Plus } from 'lucide-react'
 import { useTranslation } from 'react-i18next'
-import { Link, NavLink, useParams } from 'react-router'
+import { NavLink, useParams } from 'react-router'
 import { Need, useCan } from '@/app/pages'
 import { Badge } from '@/components/ui/Badge'
+import { LinkButton } from '@/components/ui/Button'
 import type { Column } from '@/components/ui/DataTable'
 import { EntryActions, EntryPage, WithEntry } from '@/components/ui/Entry'
 import { Facts, Section, Tags } from '@/components/ui/Page'
@@ -39,11 +39,9 @@ export function RuleList() {
   const type = asRuleType(useParams().type)
   const appliesText = useAppliesText()
   const add = can('policy.change') ? (
-    <Link to={`/rules/${type}/new`}>
-      <Button type="primary" icon={<Plus size={14} />}>
+    <LinkButton to={`/rules/${type}/new`} type="primary" icon={<Plus size={14} />}>
         {t(`rules.${type}.add`)}
-      </Button>
-    </Link>
+      </LinkButton>
   ) : null
   const columns: Column<AnyRule>[] = [
     { key: 'code', title: t('rules.code'), sort: 'code', mono: true, width: '72px', render: (rule) => rule.code },

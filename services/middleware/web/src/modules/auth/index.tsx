@@ -1,12 +1,13 @@
 import { useQueryClient } from '@tanstack/react-query'
-import { Button, Input } from 'antd'
 import { useState, type ReactNode } from 'react'
 import { useTranslation } from 'react-i18next'
 import { useNavigate, useSearchParams } from 'react-router'
 import { ApiError, request, resetCsrf } from '@/api/client'
 import type { Me } from '@/api/types'
 import { LanguageMenu, ThemeMenu } from '@/app/Frame'
+import { Button } from '@/components/ui/Button'
 import { Field } from '@/components/ui/Form'
+import { Input, PasswordInput } from '@/components/ui/Input'
 import { usePageTitle } from '@/components/ui/Page'
 import { useErrorText } from '@/components/ui/States'
 
@@ -101,7 +102,7 @@ export function SignIn() {
         </Field>
         <Field label={t('auth.password')} required>
           {(control) => (
-            <Input.Password
+            <PasswordInput
               {...control}
               size="large"
               autoComplete="current-password"
@@ -183,17 +184,17 @@ export function PasswordForm({ onDone }: { onDone: () => void }) {
     >
       <Field label={t('auth.currentPassword')} error={errors.current} required>
         {(control) => (
-          <Input.Password {...control} autoComplete="current-password" value={current} onChange={(event) => setCurrent(event.target.value)} />
+          <PasswordInput {...control} autoComplete="current-password" value={current} onChange={(event) => setCurrent(event.target.value)} />
         )}
       </Field>
       <Field label={t('auth.newPassword')} error={errors.new} help={t('auth.passwordHelp')} required>
         {(control) => (
-          <Input.Password {...control} autoComplete="new-password" value={fresh} onChange={(event) => setFresh(event.target.value)} />
+          <PasswordInput {...control} autoComplete="new-password" value={fresh} onChange={(event) => setFresh(event.target.value)} />
         )}
       </Field>
       <Field label={t('auth.repeatPassword')} error={mismatch} required>
         {(control) => (
-          <Input.Password {...control} autoComplete="new-password" value={again} onChange={(event) => setAgain(event.target.value)} />
+          <PasswordInput {...control} autoComplete="new-password" value={again} onChange={(event) => setAgain(event.target.value)} />
         )}
       </Field>
       {failure ? (
@@ -266,10 +267,10 @@ export function FirstOwner() {
           {(control) => <Input {...control} autoComplete="name" value={name} onChange={(event) => setName(event.target.value)} />}
         </Field>
         <Field label={t('auth.password')} error={errors.password} help={t('auth.passwordHelp')} required>
-          {(control) => <Input.Password {...control} autoComplete="new-password" value={password} onChange={(event) => setPassword(event.target.value)} />}
+          {(control) => <PasswordInput {...control} autoComplete="new-password" value={password} onChange={(event) => setPassword(event.target.value)} />}
         </Field>
         <Field label={t('auth.repeatPassword')} error={mismatch} required>
-          {(control) => <Input.Password {...control} autoComplete="new-password" value={again} onChange={(event) => setAgain(event.target.value)} />}
+          {(control) => <PasswordInput {...control} autoComplete="new-password" value={again} onChange={(event) => setAgain(event.target.value)} />}
         </Field>
         {failure ? (
           <p className="qk-form-summary" role="alert">

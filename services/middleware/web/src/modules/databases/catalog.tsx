@@ -1,5 +1,4 @@
 import { useQuery } from '@tanstack/react-query'
-import { Input, Select } from 'antd'
 import { Ban, EyeOff, KeyRound, Search, Table2, Eye } from 'lucide-react'
 import { useTranslation } from 'react-i18next'
 import { useParams, useSearchParams } from 'react-router'
@@ -8,23 +7,26 @@ import { useEntry, useList } from '@/api/hooks'
 import type { Connection, RelationColumn, RelationDetail, RelationEntry } from '@/api/types'
 import { Badge } from '@/components/ui/Badge'
 import { WithEntry } from '@/components/ui/Entry'
+import { Input } from '@/components/ui/Input'
 import { PageHeader, Section, usePageTitle } from '@/components/ui/Page'
 import { RuleLink } from '@/components/ui/RuleLink'
+import { Select } from '@/components/ui/Select'
 import { Empty, ErrorPanel, Skeleton } from '@/components/ui/States'
 import { useDebounced } from '@/lib/use-debounced'
 import { isView } from './catalog-marks'
-import { orderedSchemas } from './engines'
+import { useEngines } from './engines'
 
 /** The schema of one connection as it was crawled, with what is masked and refused for oneself. */
 export function CatalogPage() {
   const { t } = useTranslation()
   const { id = '' } = useParams()
+  const engines = useEngines()
   const [params, setParams] = useSearchParams()
   const connection = useEntry<Connection>('connections', id)
   const search = params.get('search') ?? ''
   const base = `connections/${id}/catalog`
   const schemas = useQuery({ queryKey: ['schemas', id], queryFn: () => request<{ schemas: string[] }>('GET', base) })
-  const names = orderedSchemas(schemas.data?.schemas ?? [])
+  const names = engines.ordered(schemas.data?.schemas ?? [])
   const settled = useDebounced(search, 200)
   const schema = params.get('schema') ?? (settled ? '' : (names[0] ?? ''))
   const list = useList<RelationEntry>(base, { search: settled, schema }, { enabled: schemas.isSuccess })

@@ -1,4 +1,3 @@
-import { Button, Checkbox, Input, InputNumber, Select } from 'antd'
 import { ShieldCheck } from 'lucide-react'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
@@ -7,20 +6,25 @@ import { request } from '@/api/client'
 import { useSave } from '@/api/hooks'
 import type { Connection, ProbeReport } from '@/api/types'
 import { Need } from '@/app/pages'
+import { Button } from '@/components/ui/Button'
+import { Checkbox } from '@/components/ui/Checks'
 import { FormLoader } from '@/components/ui/Entry'
 import { Field, FieldGroup, FormFrame, useForm } from '@/components/ui/Form'
+import { Input, NumberInput, PasswordInput, TextArea } from '@/components/ui/Input'
 import { PageHeader, usePageTitle } from '@/components/ui/Page'
-import { useErrorText } from '@/components/ui/States'
+import { Select } from '@/components/ui/Select'
+import { Skeleton, useErrorText } from '@/components/ui/States'
 import { toast } from '@/components/ui/Toast'
-import { ENGINES, TLS_MODES } from './engines'
+import { TLS_MODES, useEngines, type Engines } from './engines'
 import { ProbeResult } from './probe'
 
 export function ConnectionForm() {
   const { id } = useParams()
+  const engines = useEngines()
   return (
     <Need permission="connections.change">
       <FormLoader<Connection> resource="connections" id={id}>
-        {(entry) => <ConnectionFields entry={entry} />}
+        {(entry) => (engines.all.length > 0 ? <ConnectionFields entry={entry} engines={engines} /> : <Skeleton rows={10} />)}
       </FormLoader>
     </Need>
   )
@@ -65,7 +69,7 @@ function bodyOf(values: Values): Record<string, unknown> {
   }
 }
 
-function ConnectionFields({ entry }: { entry: Connection | null }) {
+function ConnectionFields({ entry, engines }: { entry: Connection | null; engines: Engines }) {
   const { t } = useTranslation()
   const navigate = useNavigate()
   const errorText = useErrorText()
@@ -76,10 +80,10 @@ function ConnectionFields({ entry }: { entry: Connection | null }) {
   usePageTitle(title)
   const initial: Values = {
     name: entry?.name ?? '',
-    engine: entry?.engine ?? 'postgresql',
+    engine: entry?.engine ?? engines.all[0]?.name ?? '',
     description: entry?.description ?? '',
     host: entry?.host ?? '',
-    port: entry?.port ?? 5432,
+    port: entry?.port ?? engines.all[0]?.default_port ?? null,
     database: entry?.database ?? '',
     username: entry?.username ?? '',
     password: '',
@@ -178,11 +182,11 @@ function ConnectionFields({ entry }: { entry: Connection | null }) {
                 className="qk-control"
                 value={values.engine}
                 onChange={(engine: string) => {
-                  const old = ENGINES.find((item) => item.name === values.engine)
-                  if (values.port === old?.port) set('port', ENGINES.find((item) => item.name === engine)?.port ?? values.port)
+                  const old = engines.get(values.engine)
+                  if (values.port === old?.default_port) set('port', engines.get(engine)?.default_port ?? values.port)
                   set('engine', engine)
                 }}
-                options={ENGINES.map((engine) => ({ value: engine.name, label: engine.label }))}
+                options={engines.all.map((engine) => ({ value: engine.name, label: engine.label }))}
               />
             )}
           </Field>
@@ -193,7 +197,7 @@ function ConnectionFields({ entry }: { entry: Connection | null }) {
             {(control) => <Input {...control} {...text('host')} spellCheck={false} autoComplete="off" />}
           </Field>
           <Field label={t('connections.hostPort')} error={errors.port} required>
-            {(control) => <InputNumber {...control} min={1} max={65535} controls={false} value={values.port} onChange={(value) => set('port', value)} />}
+            {(control) => <NumberInput {...control} min={1} max={65535} value={values.port} onChange={(value) => set('port', value)} />}
           </Field>
         </FieldGroup>
         <FieldGroup title={t('connections.storedAccount')} text={t('connections.storedAccountText')}>
@@ -202,7 +206,7 @@ function ConnectionFields({ entry }: { entry: Connection | null }) {
           </Field>
           <Field label={t('auth.password')} error={errors.password} help={entry ? t('form.secretKept') : undefined}>
             {(control) => (
-              <Input.Password
+              <PasswordInput
                 {...control}
                 autoComplete="new-password"
                 placeholder={entry ? '••••••••' : undefined}
@@ -232,7 +236,7 @@ function ConnectionFields({ entry }: { entry: Connection | null }) {
           {values.tls_mode.startsWith('verify') || values.tls_ca_pem ? (
             <Field label={t('connections.ca')} error={errors.tls_ca_pem} wide>
               {(control) => (
-                <Input.TextArea {...control} className="qk-mono" rows={3} value={values.tls_ca_pem} onChange={(event) => set('tls_ca_pem', event.target.value)} />
+                <TextArea {...control} className="qk-mono" rows={3} value={values.tls_ca_pem} onChange={(event) => set('tls_ca_pem', event.target.value)} />
               )}
             </Field>
           ) : null}
@@ -240,12 +244,12 @@ function ConnectionFields({ entry }: { entry: Connection | null }) {
             <>
               <Field label={t('connections.clientCert')} error={errors.tls_client_cert_pem} help={entry ? t('form.secretKept') : undefined}>
                 {(control) => (
-                  <Input.TextArea {...control} className="qk-mono" rows={2} value={values.tls_client_cert_pem} onChange={(event) => set('tls_client_cert_pem', event.target.value)} />
+                  <TextArea {...control} className="qk-mono" rows={2} value={values.tls_client_cert_pem} onChange={(event) => set('tls_client_cert_pem', event.target.value)} />
                 )}
               </Field>
               <Field label={t('connections.clientKey')} error={errors.tls_client_key_pem} help={entry ? t('form.secretKept') : undefined}>
                 {(control) => (
-                  <Input.TextArea {...control} className="qk-mono" rows={2} value={values.tls_client_key_pem} onChange={(event) => set('tls_client_key_pem', event.target.value)} />
+                  <TextArea {...control} className="qk-mono" rows={2} value={values.tls_client_key_pem} onChange={(event) => set('tls_client_key_pem', event.target.value)} />
                 )}
               </Field>
             </>

@@ -1,5 +1,4 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query'
-import { Button } from 'antd'
 import { Database, Plus, RefreshCw, ShieldCheck } from 'lucide-react'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
@@ -8,13 +7,14 @@ import { request } from '@/api/client'
 import type { Connection, ProbeReport } from '@/api/types'
 import { Need, useCan } from '@/app/pages'
 import { Badge, type Tone } from '@/components/ui/Badge'
+import { Button, LinkButton } from '@/components/ui/Button'
 import { EntryActions, EntryPage, WithEntry } from '@/components/ui/Entry'
 import { Facts, Section, Tags } from '@/components/ui/Page'
 import { ResourceList } from '@/components/ui/ResourceList'
 import { Empty, useErrorText } from '@/components/ui/States'
 import { Time } from '@/components/ui/Time'
 import { toast } from '@/components/ui/Toast'
-import { engineLabel, ENGINES } from './engines'
+import { useEngines } from './engines'
 import { ProbeResult } from './probe'
 
 export function HealthBadge({ connection }: { connection: Connection }) {
@@ -26,14 +26,13 @@ export function HealthBadge({ connection }: { connection: Connection }) {
 }
 
 export function ConnectionList() {
+  const engines = useEngines()
   const { t, i18n } = useTranslation()
   const can = useCan()
   const add = can('connections.change') ? (
-    <Link to="/connections/new">
-      <Button type="primary" icon={<Plus size={14} />}>
+    <LinkButton to="/connections/new" type="primary" icon={<Plus size={14} />}>
         {t('connections.add')}
-      </Button>
-    </Link>
+      </LinkButton>
   ) : null
   return (
     <Need permission="connections.view">
@@ -48,7 +47,7 @@ export function ConnectionList() {
             param: 'engine',
             label: t('connections.engine'),
             kind: 'choice',
-            options: ENGINES.map((engine) => ({ value: engine.name, label: engine.label })),
+            options: engines.all.map((engine) => ({ value: engine.name, label: engine.label })),
           },
           {
             param: 'health',
@@ -69,7 +68,7 @@ export function ConnectionList() {
               </>
             ),
           },
-          { key: 'engine', title: t('connections.engine'), sort: 'engine', render: (entry) => engineLabel(entry.engine) },
+          { key: 'engine', title: t('connections.engine'), sort: 'engine', render: (entry) => engines.label(entry.engine) },
           {
             key: 'address',
             title: t('connections.address'),
@@ -140,6 +139,7 @@ function ConnectionDetail({ entry, onRemoved }: { entry: Connection; onRemoved: 
     onSuccess: setReport,
     onError: (error) => toast(errorText(error), 'error'),
   })
+  const engines = useEngines()
   const crawl = useMutation({
     mutationFn: () => request('POST', `connections/${entry.id}/crawl`, { body: {} }),
     onSuccess: () => {
@@ -153,7 +153,7 @@ function ConnectionDetail({ entry, onRemoved }: { entry: Connection; onRemoved: 
       <Section>
         <Facts
           items={[
-            [t('connections.engine'), `${engineLabel(entry.engine)} ${entry.server_version}`],
+            [t('connections.engine'), `${engines.label(entry.engine)} ${entry.server_version}`],
             [t('connections.description'), entry.description],
             [t('connections.address'), <code key="a">{`${entry.host}:${entry.port}/${entry.database}`}</code>],
             [t('connections.account'), <code key="u">{entry.username}</code>],
@@ -211,9 +211,7 @@ function ConnectionDetail({ entry, onRemoved }: { entry: Connection; onRemoved: 
           </Button>
         ) : null}
         {can('policy.change') ? (
-          <Link to={`/grants/new?connection=${entry.id}&connection_name=${encodeURIComponent(entry.name)}`}>
-            <Button>{t('grants.add')}</Button>
-          </Link>
+          <LinkButton to={`/grants/new?connection=${entry.id}&connection_name=${encodeURIComponent(entry.name)}`}>{t('grants.add')}</LinkButton>
         ) : null}
       </EntryActions>
     </>

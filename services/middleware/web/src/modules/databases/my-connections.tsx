@@ -1,4 +1,3 @@
-import { Button, Input, Modal, Select } from 'antd'
 import { KeyRound, PlugZap, SquareTerminal } from 'lucide-react'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
@@ -6,43 +5,24 @@ import { Link, useSearchParams } from 'react-router'
 import { useList, useSave } from '@/api/hooks'
 import type { Connection, ProxyToken } from '@/api/types'
 import { Badge } from '@/components/ui/Badge'
+import { Button, LinkButton } from '@/components/ui/Button'
 import { SecretDialog } from '@/components/ui/Dialogs'
 import { Field } from '@/components/ui/Form'
+import { Input } from '@/components/ui/Input'
+import { Modal } from '@/components/ui/Modal'
 import { CopyLine, Facts, PageHeader, Section, usePageTitle } from '@/components/ui/Page'
+import { Select } from '@/components/ui/Select'
 import { Empty, ErrorPanel, Skeleton, useErrorText } from '@/components/ui/States'
 import { Time } from '@/components/ui/Time'
 import { useExpiryOptions } from '@/modules/profile/expiry'
 import { ProxyTokens } from '@/modules/profile/proxy-tokens'
-import { engineLabel } from './engines'
-
-/** Lines to paste into a terminal or a tool. */
-export function lines(connection: Connection, user: string, password: string | null): { label: string; text: string }[] {
-  const host = connection.proxy?.host ?? ''
-  const port = connection.proxy?.port ?? 0
-  const { database, name } = connection
-  const agent = { label: 'qk', text: `qk connect ${name}` }
-  if (!connection.proxy?.port) return [agent]
-  if (connection.engine === 'postgresql') {
-    const tls = connection.tls_required ? ' sslmode=require' : ''
-    return [
-      agent,
-      { label: 'psql', text: `psql "host=${host} port=${port} dbname=${database} user=${user}${tls}"` },
-      { label: 'JDBC', text: `jdbc:postgresql://${host}:${port}/${database}?user=${user}${connection.tls_required ? '&sslmode=require' : ''}` },
-      { label: 'URL', text: `postgresql://${user}${password ? `:${encodeURIComponent(password)}` : ''}@${host}:${port}/${database}` },
-    ]
-  }
-  const scheme = connection.engine === 'mariadb' ? 'mariadb' : 'mysql'
-  return [
-    agent,
-    { label: scheme, text: `${scheme} -h ${host} -P ${port} -u ${user} -p ${database}` },
-    { label: 'JDBC', text: `jdbc:${scheme}://${host}:${port}/${database}?user=${user}` },
-    { label: 'URL', text: `mysql://${user}${password ? `:${encodeURIComponent(password)}` : ''}@${host}:${port}/${database}` },
-  ]
-}
+import { connectionLines } from './connection-lines'
+import { useEngines } from './engines'
 
 export function MyConnections() {
   const { t } = useTranslation()
   usePageTitle(t('my.title'))
+  const engines = useEngines()
   const [params, setParams] = useSearchParams()
   const list = useList<Connection>('connections')
   const tokens = useList<ProxyToken>('proxy-tokens')
@@ -70,7 +50,7 @@ export function MyConnections() {
                 >
                   <b>{entry.name}</b>
                   <span>
-                    {engineLabel(entry.engine)} · {entry.my_access?.privilege}
+                    {engines.label(entry.engine)} · {entry.my_access?.privilege}
                   </span>
                 </button>
               </li>
@@ -85,6 +65,7 @@ export function MyConnections() {
 
 function MyConnection({ connection, tokens }: { connection: Connection; tokens: ProxyToken[] }) {
   const { t } = useTranslation()
+  const engines = useEngines()
   const [making, setMaking] = useState(false)
   const [made, setMade] = useState<ProxyToken | null>(null)
   const user = tokens[0]?.username ?? t('my.tokenUser')
@@ -93,16 +74,14 @@ function MyConnection({ connection, tokens }: { connection: Connection; tokens: 
       <Section
         title={connection.name}
         actions={
-          <Link to={`/editor?connection=${encodeURIComponent(connection.id)}`}>
-            <Button type="primary" icon={<SquareTerminal size={14} />}>
+          <LinkButton to={`/editor?connection=${encodeURIComponent(connection.id)}`} type="primary" icon={<SquareTerminal size={14} />}>
               {t('my.openEditor')}
-            </Button>
-          </Link>
+            </LinkButton>
         }
       >
         <Facts
           items={[
-            [t('connections.engine'), `${engineLabel(connection.engine)} ${connection.server_version}`],
+            [t('connections.engine'), `${engines.label(connection.engine)} ${connection.server_version}`],
             [t('connections.database'), <code key="d">{connection.database}</code>],
             [t('grants.privilege'), <Badge key="p" tone="ok">{connection.my_access?.privilege}</Badge>],
             [t('grants.until'), connection.my_access?.valid_until ? <Time key="u" at={connection.my_access.valid_until} /> : t('grants.noEnd')],
@@ -120,7 +99,7 @@ function MyConnection({ connection, tokens }: { connection: Connection; tokens: 
         }
       >
         <div className="qk-stack">
-          {lines(connection, user, null).map((line) => (
+          {connectionLines(connection, engines.get(connection.engine), user, null).map((line) => (
             <CopyLine key={line.label} label={line.label} text={line.text} />
           ))}
         </div>
@@ -146,7 +125,7 @@ function MyConnection({ connection, tokens }: { connection: Connection; tokens: 
             ? [
                 { label: t('auth.username'), text: made.username },
                 { label: t('auth.password'), text: made.password ?? '' },
-                ...lines(connection, made.username, made.password ?? null).filter((line) => line.label !== 'qk'),
+                ...connectionLines(connection, engines.get(connection.engine), made.username, made.password ?? null).filter((line) => line.label !== 'qk'),
               ]
             : []
         }
@@ -193,8 +172,7 @@ function TokenDialog({
       open={open}
       title={t('proxyTokens.addFor', { name: connection.name })}
       okText={t('proxyTokens.make')}
-      cancelText={t('common.cancel')}
-      confirmLoading={save.isPending}
+      busy={save.isPending}
       onOk={make}
       onCancel={() => {
         save.reset()

@@ -1,7 +1,7 @@
-import { Button } from 'antd'
 import { CloudOff, RefreshCw, Unplug, X } from 'lucide-react'
 import { useTranslation } from 'react-i18next'
 import { useNavigate } from 'react-router'
+import { Button } from '@/components/ui/Button'
 import { useNow } from '@/components/ui/Time'
 import type { TabState } from '@/lib/editor-messages.gen'
 import { useEditor, type EditorStore } from './store'

@@ -7,7 +7,7 @@
 import type { CompletionContext, CompletionResult, Completion } from '@codemirror/autocomplete'
 import { page, request, withQuery } from '@/api/client'
 import type { RelationDetail, RelationEntry } from '@/api/types'
-import { isSystemSchema } from '@/modules/databases/engines'
+import type { Engines } from '@/modules/databases/engines'
 import { statementAt } from './statement-at'
 import { bare, tablesIn, type NamedTable } from './tables-in'
 
@@ -41,12 +41,12 @@ export function readRelation(connectionId: string, schema: string, name: string)
   return keep(path, () => request<RelationDetail>('GET', path))
 }
 
-async function resolve(connectionId: string, table: NamedTable): Promise<RelationDetail | null> {
+async function resolve(connectionId: string, table: NamedTable, engines: Engines): Promise<RelationDetail | null> {
   let { schema } = table
   if (!schema) {
     const candidates = await searchRelations(connectionId, table.name)
     const named = candidates.filter((entry) => entry.name.toLowerCase() === table.name.toLowerCase())
-    const match = named.find((entry) => !isSystemSchema(entry.schema)) ?? named[0]
+    const match = named.find((entry) => !engines.isSystemSchema(entry.schema)) ?? named[0]
     if (!match) return null
     schema = match.schema
     return readRelation(connectionId, schema, match.name)
@@ -54,9 +54,10 @@ async function resolve(connectionId: string, table: NamedTable): Promise<Relatio
   return readRelation(connectionId, schema, table.name).catch(() => null)
 }
 
-function quoted(name: string, engine: string): string {
-  if (/^[a-z_][a-z0-9_]*$/.test(name)) return name
-  return engine === 'postgresql' ? `"${name.replaceAll('"', '""')}"` : `\`${name.replaceAll('`', '``')}\``
+/** The connection's engine among all. */
+export interface EngineHere {
+  name: string
+  engines: Engines
 }
 
 export interface CompletionWords {
@@ -64,12 +65,12 @@ export interface CompletionWords {
   refused: string
 }
 
-function columnsOf(relation: RelationDetail, engine: string, words: CompletionWords): Completion[] {
+function columnsOf(relation: RelationDetail, engine: EngineHere, words: CompletionWords): Completion[] {
   return relation.columns.map((column) => {
     const mark = column.refused_by.length > 0 ? words.refused : column.masked_by.length > 0 ? words.masked : ''
     return {
       label: column.name,
-      apply: quoted(column.name, engine),
+      apply: engine.engines.quoted(column.name, engine.name),
       type: 'property',
       detail: [column.type_name, mark].filter(Boolean).join(' · '),
       boost: 2,
@@ -78,7 +79,7 @@ function columnsOf(relation: RelationDetail, engine: string, words: CompletionWo
 }
 
 /** A completion source for one connection. */
-export function catalogSource(connectionId: string, engine: string, words: CompletionWords) {
+export function catalogSource(connectionId: string, engine: EngineHere, words: CompletionWords) {
   return async (context: CompletionContext): Promise<CompletionResult | null> => {
     const dotted = context.matchBefore(/[\p{L}\p{N}_$"`]+\s*\.\s*[\p{L}\p{N}_$]*/u)
     const word = context.matchBefore(/[\p{L}\p{N}_$]*/u)
@@ -93,24 +94,24 @@ export function catalogSource(connectionId: string, engine: string, words: Compl
         const from = context.pos - right.trimStart().length
         const named = tables.find((table) => (table.alias || table.name).toLowerCase() === owner.toLowerCase())
         if (named) {
-          const relation = await resolve(connectionId, named)
+          const relation = await resolve(connectionId, named, engine.engines)
           return relation ? { from, options: columnsOf(relation, engine, words), validFor: /^[\p{L}\p{N}_$]*$/u } : null
         }
         const inSchema = (await searchRelations(connectionId, right.trim() || owner)).filter(
           (entry) => entry.schema.toLowerCase() === owner.toLowerCase(),
         )
-        return { from, options: inSchema.map((entry) => ({ label: entry.name, apply: quoted(entry.name, engine), type: 'class' })) }
+        return { from, options: inSchema.map((entry) => ({ label: entry.name, apply: engine.engines.quoted(entry.name, engine.name), type: 'class' })) }
       }
       const prefix = word?.text ?? ''
       const [relations, details] = await Promise.all([
         searchRelations(connectionId, prefix),
-        Promise.all(tables.slice(0, 8).map((table) => resolve(connectionId, table))),
+        Promise.all(tables.slice(0, 8).map((table) => resolve(connectionId, table, engine.engines))),
       ])
       const options: Completion[] = details.flatMap((relation) => (relation ? columnsOf(relation, engine, words) : []))
       for (const table of tables) if (table.alias) options.push({ label: table.alias, type: 'variable', detail: table.name })
       for (const entry of relations) {
-        if (isSystemSchema(entry.schema) && !prefix.startsWith('pg_')) continue
-        options.push({ label: entry.name, apply: quoted(entry.name, engine), type: 'class', detail: entry.schema, boost: 1 })
+        if (engine.engines.isSystemSchema(entry.schema) && (prefix.length < 3 || !entry.name.startsWith(prefix.toLowerCase()))) continue
+        options.push({ label: entry.name, apply: engine.engines.quoted(entry.name, engine.name), type: 'class', detail: entry.schema, boost: 1 })
       }
       return { from: word?.from ?? context.pos, options }
     } catch {

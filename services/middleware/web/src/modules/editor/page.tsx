@@ -10,6 +10,7 @@ import { Empty, Skeleton } from '@/components/ui/States'
 import { toUtf16 } from '@/lib/code-points'
 import type { RunScope } from '@/lib/editor-messages.gen'
 import { readStored, writeStored } from '@/lib/storage'
+import { useEngines } from '@/modules/databases/engines'
 import { LineBanner, TabNotes } from './banners'
 import { Results } from './results'
 import { SplitHandle } from './split'
@@ -75,6 +76,7 @@ function Workbench({ store }: { store: EditorStore }) {
   const [treeWidth, setTreeWidth] = useState(stored('editor.treeWidth', 248))
   const [resultHeight, setResultHeight] = useState(stored('editor.resultHeight', Math.round(window.innerHeight * 0.46)))
   const connections = useList<Connection>('connections')
+  const engines = useEngines()
   const tab = tabs.find((item) => item.tab_id === activeId) ?? tabs[0]
 
   useEffect(() => {
@@ -92,15 +94,14 @@ function Workbench({ store }: { store: EditorStore }) {
   const session = sessions[tab.tab_id]
   const connection = connections.rows.find((item) => item.id === tab.connection_id)
   const run = runs[tab.tab_id]
-  const engine = session?.engine ?? connection?.engine ?? 'postgresql'
+  const engine = session?.engine ?? connection?.engine ?? ''
   const start = (scope: RunScope, text: string, offset: number) => void store.run(tab.tab_id, scope, text, offset)
   const goTo = (offsetInRun: number) => {
     if (!run) return
     editor.current?.goTo(toUtf16(tab.text, run.offset + offsetInRun))
   }
   const openRelation = (entry: RelationEntry) => {
-    const quote = (name: string) => (/^[a-z_][a-z0-9_]*$/.test(name) ? name : engine === 'postgresql' ? `"${name}"` : `\`${name}\``)
-    const text = `SELECT * FROM ${quote(entry.schema)}.${quote(entry.name)} LIMIT 200`
+    const text = `SELECT * FROM ${engines.quoted(entry.schema, engine)}.${engines.quoted(entry.name, engine)} LIMIT 200`
     const gap = tab.text.trim() === '' ? '' : `${tab.text.replace(/[\s;]*$/, '')};\n\n`
     store.edit(tab.tab_id, { text: gap + text, cursor: (gap + text).length })
     void store.run(tab.tab_id, 'current', text, [...gap].length)
@@ -165,6 +166,7 @@ function Workbench({ store }: { store: EditorStore }) {
               text={tab.text}
               cursor={tab.cursor}
               engine={engine}
+              engines={engines}
               connectionId={tab.connection_id}
               run={run}
               onEdit={(part) => store.edit(tab.tab_id, part)}

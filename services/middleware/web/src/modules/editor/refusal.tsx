@@ -1,8 +1,8 @@
-import { Button } from 'antd'
 import { AlertTriangle, ArrowRight, Ban, CornerUpLeft } from 'lucide-react'
 import { useTranslation } from 'react-i18next'
 import { useNavigate } from 'react-router'
 import { VerdictBadge } from '@/components/ui/Badge'
+import { Button } from '@/components/ui/Button'
 import { RuleLink } from '@/components/ui/RuleLink'
 import type { Failure } from '@/lib/editor-messages.gen'
 

@@ -1,6 +1,6 @@
 import { acceptCompletion, autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap } from '@codemirror/autocomplete'
 import { defaultKeymap, history, historyKeymap, indentWithTab, toggleComment } from '@codemirror/commands'
-import { MariaSQL, MySQL, PostgreSQL, keywordCompletionSource, sql, type SQLDialect } from '@codemirror/lang-sql'
+import { MariaSQL, MySQL, PostgreSQL, StandardSQL, keywordCompletionSource, sql, type SQLDialect } from '@codemirror/lang-sql'
 import { bracketMatching, HighlightStyle, indentOnInput, syntaxHighlighting } from '@codemirror/language'
 import { lintGutter, setDiagnostics, type Diagnostic } from '@codemirror/lint'
 import { highlightSelectionMatches, search, searchKeymap } from '@codemirror/search'
@@ -20,6 +20,7 @@ import { useTranslation } from 'react-i18next'
 import { cspNonce } from '@/app/theme'
 import type { RunScope, RunSnapshot } from '@/lib/editor-messages.gen'
 import { toCodePoints, toUtf16 } from '@/lib/code-points'
+import type { Engines } from '@/modules/databases/engines'
 import { catalogSource } from './completion'
 import { statementAt } from './statement-at'
 
@@ -94,6 +95,7 @@ export function SqlEditor({
   text,
   cursor,
   engine,
+  engines,
   connectionId,
   run,
   onEdit,
@@ -104,6 +106,7 @@ export function SqlEditor({
   text: string
   cursor: number
   engine: string
+  engines: Engines
   connectionId: string
   run: RunSnapshot | undefined
   onEdit: (part: { text?: string; cursor?: number }) => void
@@ -229,7 +232,7 @@ export function SqlEditor({
   }, [])
 
   useEffect(() => {
-    const dialect = DIALECTS[engine] ?? PostgreSQL
+    const dialect = DIALECTS[engine] ?? StandardSQL
     const words = { masked: t('verdict.masked'), refused: t('verdict.denied') }
     const sources = [keywordCompletionSource(dialect, true)]
     view.current?.dispatch({
@@ -237,7 +240,7 @@ export function SqlEditor({
         language.current.reconfigure([
           sql({ dialect, upperCaseKeywords: true }),
           autocompletion({
-            override: connectionId ? [catalogSource(connectionId, engine, words), ...sources] : sources,
+            override: connectionId ? [catalogSource(connectionId, { name: engine, engines }, words), ...sources] : sources,
             maxRenderedOptions: 60,
             activateOnTypingDelay: 80,
           }),
@@ -248,7 +251,7 @@ export function SqlEditor({
         ]),
       ],
     })
-  }, [engine, connectionId, t])
+  }, [engine, engines, connectionId, t])
 
   useEffect(() => {
     const editor = view.current

@@ -1,12 +1,13 @@
-import { Button, Select } from 'antd'
 import { Check, Play, Plug, RotateCcw, Square, Unplug } from 'lucide-react'
 import { useTranslation } from 'react-i18next'
 import type { Connection } from '@/api/types'
+import { Button } from '@/components/ui/Button'
 import { useNow } from '@/components/ui/Time'
 import type { RunScope, TabState } from '@/lib/editor-messages.gen'
 import { formatDuration } from '@/lib/format'
 import { Menu } from '@/components/ui/Menu'
-import { engineLabel } from '@/modules/databases/engines'
+import { Select } from '@/components/ui/Select'
+import { useEngines } from '@/modules/databases/engines'
 import { useEditor, type EditorStore } from './store'
 
 const IDLE_WARNING_MS = 5 * 60_000
@@ -25,6 +26,7 @@ export function Toolbar({
   onRun: (scope: RunScope) => void
 }) {
   const { t } = useTranslation()
+  const engines = useEngines()
   const session = useEditor(store, (state) => state.sessions[tab.tab_id])
   const opening = useEditor(store, (state) => state.opening[tab.tab_id] ?? false)
   const run = useEditor(store, (state) => state.runs[tab.tab_id])
@@ -71,7 +73,7 @@ export function Toolbar({
         popupMatchSelectWidth={false}
         options={mine.map((item) => ({
           value: item.id,
-          label: `${item.name} · ${engineLabel(item.engine)}`,
+          label: `${item.name} · ${engines.label(item.engine)}`,
           disabled: !item.is_enabled,
         }))}
         onChange={(id: string) => void store.openSession(tab.tab_id, id)}

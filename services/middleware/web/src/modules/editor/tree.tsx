@@ -1,4 +1,3 @@
-import { Input } from 'antd'
 import { Ban, ChevronRight, Eye, EyeOff, KeyRound, Search, Table2 } from 'lucide-react'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
@@ -6,10 +5,11 @@ import { useQuery } from '@tanstack/react-query'
 import { ApiError, request } from '@/api/client'
 import { useList } from '@/api/hooks'
 import type { RelationEntry } from '@/api/types'
+import { Input } from '@/components/ui/Input'
 import { Skeleton, useErrorText } from '@/components/ui/States'
 import { useDebounced } from '@/lib/use-debounced'
 import { isView } from '@/modules/databases/catalog-marks'
-import { isSystemSchema, orderedSchemas } from '@/modules/databases/engines'
+import { useEngines } from '@/modules/databases/engines'
 import { readRelation } from './completion'
 
 /** Schemas, tables and columns of a connection; searched on the server, read as they are opened. */
@@ -24,6 +24,7 @@ export function ObjectTree({
 }) {
   const { t } = useTranslation()
   const errorText = useErrorText()
+  const engines = useEngines()
   const [search, setSearch] = useState('')
   const settled = useDebounced(search.trim(), 200)
   const base = `connections/${connectionId}/catalog`
@@ -33,7 +34,7 @@ export function ObjectTree({
     enabled: connectionId !== '',
   })
   const found = useList<RelationEntry>(base, { search: settled }, { enabled: connectionId !== '' && settled !== '' })
-  const names = orderedSchemas(settled ? [...new Set(found.rows.map((entry) => entry.schema))] : (schemas.data?.schemas ?? []))
+  const names = engines.ordered(settled ? [...new Set(found.rows.map((entry) => entry.schema))] : (schemas.data?.schemas ?? []))
   const state = settled ? found : schemas
   if (connectionId === '') return <p className="qk-tree-note">{t('tree.choose')}</p>
   return (
@@ -56,7 +57,7 @@ export function ObjectTree({
         <ul role="tree" aria-label={t('tree.title')}>
           {names.map((name) => (
             <Schema
-              key={`${name} ${settled ? 'found' : 'all'}`}
+              key={`${name} ${settled ? 'found' : 'all'} ${engines.all.length}`}
               name={name}
               found={settled ? found.rows.filter((entry) => entry.schema === name) : null}
               connectionId={connectionId}
@@ -83,7 +84,8 @@ interface Common {
 
 function Schema({ name, found, connectionId, ...rest }: Common & { name: string; found: RelationEntry[] | null }) {
   const { t } = useTranslation()
-  const [open, setOpen] = useState(found !== null || !isSystemSchema(name))
+  const engines = useEngines()
+  const [open, setOpen] = useState(found !== null || !engines.isSystemSchema(name))
   const list = useList<RelationEntry>(`connections/${connectionId}/catalog`, { schema: name }, { enabled: open && found === null })
   const entries = found ?? list.rows.filter((entry) => entry.kind !== 'sequence')
   return (

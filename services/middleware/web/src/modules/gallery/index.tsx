@@ -1,5 +1,4 @@
 import '@/styles/editor.css'
-import { Button, Checkbox, Input, InputNumber, Segmented, Select, Switch } from 'antd'
 import { Plus } from 'lucide-react'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
@@ -7,10 +6,14 @@ import { ApiError } from '@/api/client'
 import type { ProbeReport, Verdict } from '@/api/types'
 import { LanguageMenu, ThemeMenu } from '@/app/Frame'
 import { Badge, VerdictBadge, type Tone } from '@/components/ui/Badge'
+import { Button } from '@/components/ui/Button'
+import { Checkbox, Segmented, Switch } from '@/components/ui/Checks'
 import { DataTable } from '@/components/ui/DataTable'
 import { DangerDialog, SecretDialog } from '@/components/ui/Dialogs'
 import { Field } from '@/components/ui/Form'
+import { Input, NumberInput, PasswordInput } from '@/components/ui/Input'
 import { CopyLine, Facts, PageHeader, Section, Tags, usePageTitle } from '@/components/ui/Page'
+import { Select } from '@/components/ui/Select'
 import { Empty, ErrorPanel, Skeleton } from '@/components/ui/States'
 import { Time } from '@/components/ui/Time'
 import { toast, Toasts } from '@/components/ui/Toast'
@@ -81,10 +84,10 @@ export function Gallery() {
             {(control) => <Input {...control} defaultValue="kim@" />}
           </Field>
           <Field label={t('auth.password')} help={t('form.secretKept')}>
-            {(control) => <Input.Password {...control} placeholder="••••••••" />}
+            {(control) => <PasswordInput {...control} placeholder="••••••••" />}
           </Field>
           <Field label={t('connections.hostPort')} required>
-            {(control) => <InputNumber {...control} defaultValue={5432} />}
+            {(control) => <NumberInput {...control} defaultValue={5432} />}
           </Field>
           <Field label={t('users.language')} required>
             {(control) => (

@@ -1,1 +1,2 @@
 export { JobList, JobPage } from './jobs'
+export { HealthPage } from './health'

@@ -1,10 +1,10 @@
-import { Button } from 'antd'
 import { CalendarClock, Play } from 'lucide-react'
 import { useTranslation } from 'react-i18next'
 import { useAct, useList } from '@/api/hooks'
 import type { Job, JobChange, JobRun } from '@/api/types'
 import { Need, useCan } from '@/app/pages'
 import { Badge, type Tone } from '@/components/ui/Badge'
+import { Button } from '@/components/ui/Button'
 import { EntryPage, WithEntry } from '@/components/ui/Entry'
 import { Facts, Section } from '@/components/ui/Page'
 import { ResourceList } from '@/components/ui/ResourceList'
@@ -28,6 +28,7 @@ function useJobTitle(): (job: Job) => string {
 function Schedule({ job }: { job: Job }) {
   const { t } = useTranslation()
   if (job.every_s === null) return <>{job.schedule}</>
+  if (job.every_s % 86_400 === 0) return <>{t('jobs.everyDays', { count: job.every_s / 86_400 })}</>
   if (job.every_s % 3600 === 0) return <>{t('jobs.everyHours', { count: job.every_s / 3600 })}</>
   if (job.every_s % 60 === 0) return <>{t('jobs.everyMinutes', { count: job.every_s / 60 })}</>
   return <>{t('jobs.everySeconds', { count: job.every_s })}</>

@@ -1,13 +1,14 @@
-import { useQuery } from '@tanstack/react-query'
+import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { lazy, Suspense } from 'react'
 import { useTranslation } from 'react-i18next'
 import { Link } from 'react-router'
 import { request } from '@/api/client'
-import type { Verdict } from '@/api/types'
+import type { AuditStatement, Page, Verdict } from '@/api/types'
 import { useCan } from '@/app/pages'
 import { PageHeader, Section, usePageTitle } from '@/components/ui/Page'
 import { ErrorPanel, Skeleton } from '@/components/ui/States'
-import { formatNumber } from '@/lib/format'
+import { Time } from '@/components/ui/Time'
+import { formatNumber, toLocalInput } from '@/lib/format'
 
 const VerdictChart = lazy(() => import('./verdict-chart').then((module) => ({ default: module.VerdictChart })))
 
@@ -76,7 +77,7 @@ export function Overview() {
             </Link>
           ))}
           {summary.data ? (
-            <Link to="/audit/statements?verdict=denied" className={`qk-tile${summary.data.by_verdict.denied > 0 ? ' qk-tile-deny' : ''}`}>
+            <Link to={refusedList(summary.data)} className={`qk-tile${summary.data.by_verdict.denied > 0 ? ' qk-tile-deny' : ''}`}>
               <b>{formatNumber(summary.data.by_verdict.denied, i18n.language)}</b>
               <span>{t('overview.denied_today')}</span>
             </Link>
@@ -84,12 +85,58 @@ export function Overview() {
         </div>
       )}
       {summary.data ? (
-        <Section title={t('overview.chart')} text={t('overview.chartText', { count: summary.data.total, shown: formatNumber(summary.data.total, i18n.language) })}>
+        <div className="qk-overview">
+          <Section title={t('overview.chart')} text={t('overview.chartText', { count: summary.data.total, shown: formatNumber(summary.data.total, i18n.language) })}>
           <Suspense fallback={<Skeleton rows={4} />}>
             <VerdictChart summary={summary.data} />
           </Suspense>
         </Section>
+        <Refused summary={summary.data} />
+        </div>
       ) : null}
     </div>
+  )
+}
+
+/** The list behind the figure, over the same span. */
+function refusedList(summary: Summary): string {
+  return `/audit/statements?verdict=denied&since=${encodeURIComponent(toLocalInput(summary.since))}`
+}
+
+const SHOWN = 8
+
+/** What was refused lately: who, where, what; each leads to its record. */
+function Refused({ summary }: { summary: Summary }) {
+  const { t } = useTranslation()
+  const count = summary.by_verdict.denied
+  const list = useQuery({
+    queryKey: ['overview', 'refused', count],
+    queryFn: () => request<Page<AuditStatement>>('GET', `audit/statements?verdict=denied&limit=${SHOWN}&since=${encodeURIComponent(summary.since)}`),
+    enabled: count > 0,
+    placeholderData: keepPreviousData,
+  })
+  return (
+    <Section title={t('overview.refused')} actions={count > 0 ? <Link to={refusedList(summary)}>{t('overview.allRefused')}</Link> : null}>
+      {count === 0 ? (
+        <p className="qk-muted">{t('overview.refusedNone')}</p>
+      ) : list.isPending ? (
+        <Skeleton rows={4} />
+      ) : list.isError ? (
+        <ErrorPanel error={list.error} onRetry={() => void list.refetch()} />
+      ) : (
+        <ul className="qk-plain qk-refused">
+          {list.data.results.slice(0, SHOWN).map((entry) => (
+            <li key={entry.id}>
+              <Link to={`/audit/statements/${encodeURIComponent(entry.id)}`} className="qk-cell-sql">
+                {entry.statement.slice(0, 200)}
+              </Link>
+              <span className="qk-muted">
+                {entry.user.name} · {entry.connection.name} · <Time at={entry.started_at} />
+              </span>
+            </li>
+          ))}
+        </ul>
+      )}
+    </Section>
   )
 }

@@ -1,12 +1,13 @@
-import { Button, Input } from 'antd'
 import { Plus, UsersRound } from 'lucide-react'
 import { useTranslation } from 'react-i18next'
 import { Link, useNavigate, useParams } from 'react-router'
 import { useSave } from '@/api/hooks'
 import type { Group } from '@/api/types'
 import { Need, useCan } from '@/app/pages'
+import { LinkButton } from '@/components/ui/Button'
 import { EntryActions, EntryPage, FormLoader, WithEntry } from '@/components/ui/Entry'
 import { Field, FieldGroup, FormFrame, useForm } from '@/components/ui/Form'
+import { Input } from '@/components/ui/Input'
 import { Facts, PageHeader, Section, usePageTitle } from '@/components/ui/Page'
 import { RefMultiSelect } from '@/components/ui/RefSelect'
 import { ResourceList } from '@/components/ui/ResourceList'
@@ -17,11 +18,9 @@ export function GroupList() {
   const { t } = useTranslation()
   const can = useCan()
   const add = can('users.change') ? (
-    <Link to="/groups/new">
-      <Button type="primary" icon={<Plus size={14} />}>
+    <LinkButton to="/groups/new" type="primary" icon={<Plus size={14} />}>
         {t('groups.add')}
-      </Button>
-    </Link>
+      </LinkButton>
   ) : null
   return (
     <Need permission="users.view">

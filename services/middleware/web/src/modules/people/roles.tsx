@@ -1,13 +1,15 @@
-import { Button, Checkbox, Input } from 'antd'
 import { Plus, UserCog } from 'lucide-react'
 import { useTranslation } from 'react-i18next'
-import { Link, useNavigate, useParams } from 'react-router'
+import { useNavigate, useParams } from 'react-router'
 import { useSave } from '@/api/hooks'
 import { PERMISSIONS, type Permission, type Role } from '@/api/types'
 import { Need, useCan } from '@/app/pages'
 import { Badge } from '@/components/ui/Badge'
+import { LinkButton } from '@/components/ui/Button'
+import { CheckboxGroup } from '@/components/ui/Checks'
 import { EntryActions, EntryPage, FormLoader, WithEntry } from '@/components/ui/Entry'
 import { Field, FieldGroup, FormFrame, useForm } from '@/components/ui/Form'
+import { Input } from '@/components/ui/Input'
 import { Facts, PageHeader, Section, Tags, usePageTitle } from '@/components/ui/Page'
 import { RefMultiSelect } from '@/components/ui/RefSelect'
 import { ResourceList } from '@/components/ui/ResourceList'
@@ -23,11 +25,9 @@ export function RoleList() {
   const { t } = useTranslation()
   const can = useCan()
   const add = can('roles.change') ? (
-    <Link to="/roles/new">
-      <Button type="primary" icon={<Plus size={14} />}>
+    <LinkButton to="/roles/new" type="primary" icon={<Plus size={14} />}>
         {t('roles.add')}
-      </Button>
-    </Link>
+      </LinkButton>
   ) : null
   return (
     <Need permission="users.view">
@@ -152,7 +152,7 @@ function RoleFields({ role }: { role: Role | null }) {
         </FieldGroup>
         <FieldGroup title={t('roles.permissions')} text={t('roles.permissionsText')}>
           <div className="qk-field-wide">
-            <Checkbox.Group
+            <CheckboxGroup
               className="qk-checks"
               disabled={fixed}
               value={values.permissions}

@@ -1,4 +1,3 @@
-import { Button, Input, Select, Switch } from 'antd'
 import { Lock, Plus, UserRound } from 'lucide-react'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
@@ -9,12 +8,16 @@ import type { Grant, User } from '@/api/types'
 import { useList } from '@/api/hooks'
 import { Need, useCan } from '@/app/pages'
 import { Badge } from '@/components/ui/Badge'
+import { Button, LinkButton } from '@/components/ui/Button'
+import { Switch } from '@/components/ui/Checks'
 import { SecretDialog } from '@/components/ui/Dialogs'
 import { EntryActions, EntryPage, FormLoader, WithEntry } from '@/components/ui/Entry'
 import { Field, FieldGroup, FormFrame, useForm } from '@/components/ui/Form'
+import { Input } from '@/components/ui/Input'
 import { Facts, PageHeader, Section, Tags, usePageTitle } from '@/components/ui/Page'
 import { RefMultiSelect } from '@/components/ui/RefSelect'
 import { ResourceList } from '@/components/ui/ResourceList'
+import { Select } from '@/components/ui/Select'
 import { Empty, useErrorText } from '@/components/ui/States'
 import { Time } from '@/components/ui/Time'
 import { toast } from '@/components/ui/Toast'
@@ -35,11 +38,9 @@ export function UserList() {
   const { t } = useTranslation()
   const can = useCan()
   const add = can('users.change') ? (
-    <Link to="/users/new">
-      <Button type="primary" icon={<Plus size={14} />}>
+    <LinkButton to="/users/new" type="primary" icon={<Plus size={14} />}>
         {t('users.add')}
-      </Button>
-    </Link>
+      </LinkButton>
   ) : null
   return (
     <Need permission="users.view">

@@ -1,5 +1,4 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
-import { Button, Input, Modal, Select } from 'antd'
 import { KeyRound, Trash2 } from 'lucide-react'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
@@ -8,9 +7,13 @@ import { useList, useMe, useRemove, useSave } from '@/api/hooks'
 import type { Agent, ApiToken, Me, ProxyToken } from '@/api/types'
 import { Waiting } from '@/app/pages'
 import { Badge } from '@/components/ui/Badge'
+import { Button } from '@/components/ui/Button'
 import { DangerDialog, SecretDialog } from '@/components/ui/Dialogs'
 import { Field } from '@/components/ui/Form'
+import { Input } from '@/components/ui/Input'
+import { Modal } from '@/components/ui/Modal'
 import { Facts, PageHeader, Section, Tags, usePageTitle } from '@/components/ui/Page'
+import { Select } from '@/components/ui/Select'
 import { useErrorText } from '@/components/ui/States'
 import { Time } from '@/components/ui/Time'
 import { toast } from '@/components/ui/Toast'
@@ -154,9 +157,8 @@ function ApiTokens({ me }: { me: Me }) {
         open={making}
         title={t('apiTokens.add')}
         okText={t('apiTokens.make')}
-        cancelText={t('common.cancel')}
-        confirmLoading={save.isPending}
-        okButtonProps={{ disabled: !name.trim() }}
+        busy={save.isPending}
+        okDisabled={!name.trim()}
         onOk={make}
         onCancel={() => {
           save.reset()
