@@ -26,6 +26,7 @@ MILLION_ROWS = (
     "SELECT c.id, c.name, c.email, c.phone, c.rrn, c.card_number "
     "FROM customers c JOIN orders o ON o.id <= 500"
 )
+FEW_ROWS = f"{MILLION_ROWS} LIMIT 10"
 
 
 def measure(
@@ -106,6 +107,8 @@ def postgresql_million_rows(system: System, plan: Plan) -> Iterator[list[Figure]
         for account, masked in (("dba", False), ("analyst", True)):
             roads = [direct(system.postgresql), relay, querykeep(system.postgresql, account)]
             peaks: list[float] = []
+            # What the proxy loads once, for its first session, is not the read's.
+            _read(roads[-1], FEW_ROWS)
 
             def once(road: Road, peaks: list[float] = peaks) -> float:
                 if road.name != "querykeep":
@@ -122,9 +125,9 @@ def postgresql_million_rows(system: System, plan: Plan) -> Iterator[list[Figure]
             ]
 
 
-def _read(road: Road) -> float:
+def _read(road: Road, statement: str = MILLION_ROWS) -> float:
     started = time.monotonic()
-    command = ["psql", "-X", "-q", "-A", "-t", "-o", "/dev/null", "-c", MILLION_ROWS]
+    command = ["psql", "-X", "-q", "-A", "-t", "-o", "/dev/null", "-c", statement]
     run(command, road.libpq_environment())
     return time.monotonic() - started
 
