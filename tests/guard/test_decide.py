@@ -408,3 +408,11 @@ def test_a_rule_on_a_kind_sees_every_kind_of_the_statement() -> None:
     cte = facts(extra=(("kinds", "delete,select"),), writes=(EMPLOYEES,), outputs=())
     assert not decide(cte, owner, NOW, CATALOG).may_run
     assert decide(replace(cte, extra=()), owner, NOW, CATALOG).may_run
+
+
+def test_a_position_counts_in_the_whole_text() -> None:
+    use = ColumnUse(EMAIL, ColumnRole.PREDICATE, position=31)
+    second = facts(start=10, end=50, reads=(CUSTOMERS,), columns=(use,), outputs=())
+    assert decide(second, policy(), NOW, CATALOG).position == 41
+    nowhere = replace(second, columns=(replace(use, position=-1),))
+    assert decide(nowhere, policy(), NOW, CATALOG).position == -1

@@ -145,7 +145,7 @@ def _denied(
         message=message,
         denied_by=refused.by,
         object=refused.object,
-        position=refused.position,
+        position=refused.position + facts.start if refused.position >= 0 else -1,
         next_step=refused.next_step,
     )
 

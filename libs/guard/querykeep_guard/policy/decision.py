@@ -54,6 +54,7 @@ class Decision:
 
     ``denied_by``: how an engine words it: ``table``, ``column``, ``database``, ``statement`` (no
     object), ``syntax``, ``limit``. ``object`` is the refused object for the text and error code.
+    ``position`` is a character offset into the whole text that the statement is a part of, or -1.
     ``message`` is the whole text for the person, ``next_step`` what he can do.
     """
 

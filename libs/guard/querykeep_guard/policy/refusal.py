@@ -12,7 +12,7 @@ class Refused(Exception):  # noqa: N818 - a verdict on its way up, not an error
         message: What may not be done, to which object, by which rule. No value, no full stop.
         by: ``table``, ``column``, ``database``, ``statement``, ``limit``: how engines word it.
         object: The refused object as people write it.
-        position: Character offset into the statement's whole text, or -1.
+        position: Character offset into the statement (as facts count), or -1.
         rule: The rule that refuses, for audit and links.
         step: The step's name in the trace.
         next_step: What to do about it, a whole sentence.

@@ -235,6 +235,9 @@ def _known_unsafe(name: str, spoken: str, f: Findings) -> tuple[str, str] | None
     return None
 
 
+_PG_DUMP_VALUE = "view, foreign-table"
+
+
 def _is_literal_set_config(schema: str, name: str, node: Any, f: Findings) -> bool:
     """Judge ``set_config('name', 'value', is_local)`` as the SET that it stands for; True when it
     could be read."""
@@ -246,6 +249,11 @@ def _is_literal_set_config(schema: str, name: str, node: Any, f: Findings) -> bo
     f.kinds.add(StatementKind.SET)
     f.literals_matter = True
     literals = [_literal(argument) for argument in node.args]
+    if len(literals) == 3 and literals[1] == _PG_DUMP_VALUE and literals[2] is not None:
+        # pg_dump names the setting by a column of pg_settings. Whatever setting that may be, the
+        # value fits it or fails; the session reads its search_path again after any set_config().
+        f.settings.append(SettingChange("restrict_nonsystem_relation_kind", _PG_DUMP_VALUE))
+        return True
     if len(literals) != 3 or None in literals:
         return False
     setting, value, is_local = literals
