@@ -24,10 +24,11 @@ import { isLanguage, setLanguage, type Language } from '@/i18n'
 import { forgetPerson } from '@/lib/sign-out'
 import { readStored, writeStored } from '@/lib/storage'
 import { NAVIGATION, visible } from './navigation'
+// Not read later: what is typed right after Ctrl K belongs to it.
+import { Palette } from './Palette'
 import { setThemeChoice, useThemeChoice, type ThemeChoice } from './theme'
 
 const KeyList = lazy(() => import('./KeyList').then((module) => ({ default: module.KeyList })))
-const Palette = lazy(() => import('./Palette').then((module) => ({ default: module.Palette })))
 
 function useOnline(): boolean {
   const [online, setOnline] = useState(navigator.onLine)
@@ -180,8 +181,8 @@ function Shell({ me, signedOut, onSignIn }: { me: Me; signedOut: boolean; onSign
           <Outlet />
         </Suspense>
       </main>
+      {palette ? <Palette me={me} onClose={() => setPalette(false)} /> : null}
       <Suspense fallback={null}>
-        {palette ? <Palette me={me} onClose={() => setPalette(false)} /> : null}
         {keys ? <KeyList onClose={() => setKeys(false)} /> : null}
       </Suspense>
     </div>
