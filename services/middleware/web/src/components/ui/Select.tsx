@@ -1,15 +1,36 @@
-import { lazy, Suspense } from 'react'
+import { useSyncExternalStore } from 'react'
 import type { SelectProps } from './select-control'
 
-const Control = lazy(() => import('./select-control'))
+type Control = typeof import('./select-control').default
+
+let control: Control | null = null
+let reading = false
+const waiting = new Set<() => void>()
+
+function read(listener: () => void): () => void {
+  waiting.add(listener)
+  if (!reading) {
+    reading = true
+    import('./select-control').then(
+      (module) => {
+        control = module.default
+        waiting.forEach((tell) => tell())
+      },
+      () => {
+        // The next list that is drawn tries again.
+        reading = false
+      },
+    )
+  }
+  return () => waiting.delete(listener)
+}
 
 /** A list to choose from, searched while typing; its code is read when the first one is drawn. */
 export function Select<V>(props: SelectProps<V>) {
-  return (
-    <Suspense fallback={<span className={`qk-input qk-select-wait ${props.size === 'small' ? 'qk-input-small' : ''} ${props.className ?? ''}`} />}>
-      <Control {...(props as SelectProps<unknown>)} />
-    </Suspense>
-  )
+  // All lists of a page appear at once: a lazy component would reveal them one after another.
+  const Ready = useSyncExternalStore(read, () => control)
+  if (Ready) return <Ready {...(props as SelectProps<unknown>)} />
+  return <span className={`qk-input qk-select-wait ${props.size === 'small' ? 'qk-input-small' : ''} ${props.className ?? ''}`} aria-busy />
 }
 
 /** A short closed list: the browser's own control, with no code to read. */
