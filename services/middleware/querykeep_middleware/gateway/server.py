@@ -17,7 +17,9 @@ from daphne.http_protocol import WebRequest
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from twisted.internet import defer
 from twisted.internet import reactor as twisted_reactor
+from twisted.internet.interfaces import IProtocolNegotiationFactory
 from twisted.web import http
+from zope.interface import implementer
 
 from querykeep_middleware.gateway.app import application
 from querykeep_middleware.settings import MiddlewareSettings
@@ -166,6 +168,7 @@ class _TimedChannel(_Channel):  # type: ignore[misc]  # see above
             due.cancel()
 
 
+@implementer(IProtocolNegotiationFactory)
 class _HttpFactory(_Factory):  # type: ignore[misc]  # see above
     """Makes connections; stands in for Daphne's ``HTTPFactory``."""
 
@@ -174,6 +177,14 @@ class _HttpFactory(_Factory):  # type: ignore[misc]  # see above
     def __init__(self, server: GatewayServer) -> None:
         super().__init__(timeout=_IDLE_S)
         self.server = server
+
+    def acceptableProtocols(self) -> list[bytes]:  # noqa: N802  # Twisted's name
+        """Answer ALPN.
+
+        Daphne names nothing, and Twisted then ends every handshake of a client that asks, as
+        browsers do, with an internal error.
+        """
+        return [b"http/1.1"]
 
     def buildProtocol(self, addr: Any) -> Any:  # noqa: N802  # Twisted's name
         """Return the protocol of a new connection."""
