@@ -172,7 +172,7 @@ def test_connection_rules_group_and_grant_reach_the_analyst(
     expect(admin.row(group)).to_be_visible()
 
     admin.go("/grants/new")
-    admin.page.locator(".ant-segmented-item").filter(has_text=admin.words("grants.group")).click()
+    admin.page.locator(".qk-segmented label").filter(has_text=admin.words("grants.group")).click()
     admin.choose("grants.group", group)
     admin.choose("grants.connection", mark)
     admin.choose("grants.privilege", "read-only")
