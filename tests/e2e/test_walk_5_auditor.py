@@ -84,7 +84,7 @@ def check(entry: dict[str, Any], system: System, name: str, route: str, verdict:
     assert entry["started_at"]
     rules = [rule["name"] for rule in entry["rules"]]
     if RULE[verdict] is None:
-        assert rules == []
+        assert rules == ["read-only"]
     else:
         assert RULE[verdict] in rules
     if verdict == "denied":

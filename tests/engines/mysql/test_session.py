@@ -345,10 +345,13 @@ def test_a_running_statement_can_be_cancelled(target: Target, by_kill: bool) -> 
 
 def test_an_end_is_told_and_recorded(governed: MysqlGoverned) -> None:
     with closing(connect(governed)) as connection:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT id, name FROM customers LIMIT 3")
         governed.shells[0].post(kit.EndRequested(EndReason.REVOKED, "your grant was revoked"))
         governed.wait_for(lambda: bool(governed.closings()))
-        with pytest.raises(pymysql.err.Error), connection.cursor() as cursor:
+        with pytest.raises(pymysql.err.Error) as told, connection.cursor() as cursor:
             cursor.execute("SELECT 1")
+    assert told.value.args == (1927, "your grant was revoked")
     assert governed.closings()[0].reason is EndReason.REVOKED
 
 

@@ -126,6 +126,11 @@ class Conversation:
         return self._exchange.current if self._exchange else None
 
     @property
+    def is_answering(self) -> bool:
+        """True while a command of the client waits for its answer."""
+        return self._exchange is not None or self._question is not None
+
+    @property
     def is_idle(self) -> bool:
         """True when nothing runs, nothing waits and no transaction is open."""
         return self._exchange is None and self._question is None and not self._state.in_transaction

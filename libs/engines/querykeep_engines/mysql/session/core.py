@@ -246,6 +246,7 @@ class MysqlSession:
         self._end(EndReason.TARGET_CLOSED, error, text)
 
     def _end(self, reason: EndReason, error: ErrorPacket | None, detail: str) -> None:
+        is_answering = self._talk is not None and self._talk.is_answering
         if self._talk is not None:
             if self._talk.running is not None:
                 self._cancel()
@@ -253,6 +254,9 @@ class MysqlSession:
             self._talk.abandon(Outcome.KILLED if killed else Outcome.CANCELLED, detail)
         if error is not None:
             if self._talk is not None:
+                if not is_answering:
+                    # Read when the client asks next: then it is the answer, and tells its reason.
+                    self._wire.begin()
                 self._wire.own(error.encode())
             else:
                 self._signin.send(error.encode())
