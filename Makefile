@@ -1,7 +1,7 @@
 # Everything that a person or CI calls. `make help` lists it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run stop reset status test lint bench test-fuzz test-soak test-compose test-clients spa \
+.PHONY: help run stop reset status test lint bench test-fuzz test-soak test-compose test-clients test-walks spa \
 	deps format lock
 
 BIN := .venv/bin
@@ -50,6 +50,10 @@ test-soak: ## Hours-long sessions: memory, descriptors, audit chain.
 test-clients: ## Test suites of database clients through the proxy.
 	@sh demo/bootstrap.sh clients
 	@$(BIN)/python tests/run.py --workers 0 --only clients $(ARGS)
+
+test-walks: ## Long walks through the web UI in Chromium, with screenshots of every page.
+	@sh demo/bootstrap.sh test
+	@$(BIN)/python tests/run.py --workers 0 --only walks $(ARGS)
 
 test-compose: ## Build the images and walk through them.
 	@sh demo/bootstrap.sh compose

@@ -38,6 +38,7 @@ LONG = {
     "fuzz": Stage("fuzz", ("-m", "slow", "-k", "fuzz", "--timeout=3600"), is_parallel=True),
     "soak": Stage("soak", ("-m", "slow", "-k", "soak", "--timeout=14400")),
     "clients": Stage("clients", ("-m", "slow", "-k", "clients", "--timeout=3600")),
+    "walks": Stage("walks", ("tests/e2e", "-m", "slow", "--timeout=900")),
     "compose": Stage("compose", ("-m", "slow", "-k", "compose", "--timeout=3600")),
 }
 

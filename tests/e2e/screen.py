@@ -104,6 +104,8 @@ class Screen:
     def choose(self, key: str, option: str | re.Pattern[str]) -> None:
         """Choose an option of a select, which searches as one types."""
         control = self.field(key)
+        # A list needs room below or above its control.
+        control.evaluate("element => element.scrollIntoView({block: 'center'})")
         control.click()
         if isinstance(option, str) and control.get_attribute("readonly") is None:
             control.fill(option)

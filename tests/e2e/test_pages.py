@@ -20,7 +20,7 @@ from tests.e2e.screen import Screen
 from tests.e2e.words import LANGUAGES, Language
 from tests.fix_system import System
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(400)]
 
 THEMES = ("light", "dark")
 SERIOUS = {"serious", "critical"}

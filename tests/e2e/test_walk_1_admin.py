@@ -17,7 +17,7 @@ from tests.e2e.words import LANGUAGES, Language
 from querykeep_demo.servers import free_port
 from querykeep_demo.shop import Shop
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tests.e2e.screen import until
 from tests.e2e.words import Language
 from tests.fix_system import DemoConnection, System
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 CONNECTIONS = ("shop-postgresql", "shop-mariadb")
 ON_BOTH = pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from tests.middleware.conftest import wait_until
 from querykeep_demo.installation import Installation
 from querykeep_demo.services import environment
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(300)]
 
 QUERYKEEP = Path(sys.executable).parent / "querykeep"
 

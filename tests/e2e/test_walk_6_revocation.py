@@ -19,7 +19,7 @@ from tests.e2e.roads import Road, governed
 from tests.e2e.screen import Screen
 from tests.fix_system import DemoConnection, System
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 END_WITHIN_S = 1.0
 EACH = pytest.mark.parametrize(
