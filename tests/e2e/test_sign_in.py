@@ -66,6 +66,7 @@ def test_empty_form_is_not_sent(visit: Visit) -> None:
     expect(screen.page.get_by_role("alert")).to_have_text(screen.words("auth.fillIn"))
 
 
+@pytest.mark.slow
 def test_locked_account_is_refused_until_an_admin_unlocks_it(
     visit: Visit, admin_api: Api, system: System
 ) -> None:
