@@ -136,7 +136,9 @@ export function ChangePassword() {
       <p>{t('auth.mustChange')}</p>
       <PasswordForm
         onDone={() => {
-          void cache.invalidateQueries({ queryKey: ['me'] }).then(() => navigate(safeNext(params.get('next')), { replace: true }))
+          // Nothing shows the person here, so a mere mark as stale would send him back to this page.
+          cache.removeQueries({ queryKey: ['me'] })
+          void navigate(safeNext(params.get('next')), { replace: true })
         }}
       />
     </CenterCard>
