@@ -25,8 +25,15 @@ class Stage:
     environment: dict[str, str] = field(default_factory=dict)
 
 
+PAGES = "tests/middleware/web"
 NORMAL = (
-    Stage("unit and protocol", ("-m", "not e2e and not slow"), is_parallel=True),
+    Stage(
+        "unit and protocol",
+        ("-m", "not e2e and not slow", f"--ignore={PAGES}"),
+        is_parallel=True,
+    ),
+    # Playwright keeps an event loop running in its process, in which Django refuses to work.
+    Stage("pages in Chromium", (PAGES, "-m", "not e2e and not slow")),
     Stage(
         "API on PostgreSQL",
         ("tests/api", "-m", "not e2e and not slow"),

@@ -126,6 +126,12 @@ class Api:
         assert answer.status_code < 300, answer.text
         return answer.json() if answer.content else None
 
+    def change(self, path: str, body: object) -> None:
+        """PATCH what is there."""
+        etag = self.read(path).get("etag", "")
+        answer = self.http.patch(path, json=body, headers={"If-Match": etag} if etag else {})
+        assert answer.status_code < 300, answer.text
+
     def remove(self, path: str) -> None:
         """DELETE what is there."""
         etag = self.read(path).get("etag", "")
