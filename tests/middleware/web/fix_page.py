@@ -131,9 +131,12 @@ class WebPage:
         route.fulfill(status=status, content_type="application/json", body=json.dumps(data or {}))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """One Chromium for all tests of the session."""
+    """One Chromium for the tests of a file.
+
+    Not longer: Playwright keeps an event loop in this thread, and Django's tests refuse to run there.
+    """
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"),
