@@ -107,7 +107,7 @@ def test_locked_account_is_refused_until_an_admin_unlocks_it(
         screen.expect_inside()
     finally:
         # People are deactivated, not deleted: the audit log goes on naming them.
-        admin_api.change(f"users/{user['id']}", {"is_active": False, "deactivated_reason": "test"})
+        admin_api.change(f"users/{user['id']}", {"is_active": False, "deactivation_reason": "test"})
 
 
 def test_language_and_theme_stay_chosen(visit: Visit) -> None:

@@ -135,7 +135,7 @@ class WebPage:
 def chromium() -> Iterator[Any]:
     """One Chromium for the tests of a file.
 
-    Not longer: Playwright keeps an event loop in this thread, and Django's tests refuse to run there.
+    Not longer: Playwright keeps an event loop in this thread, where tests of Django refuse to run.
     """
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
