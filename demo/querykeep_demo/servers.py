@@ -8,6 +8,7 @@ running process again. Started as root, the database servers run as their packag
 Nothing here is for production: these are the servers of `make run` and of the tests.
 """
 
+import contextlib
 import os
 import pwd
 import secrets
@@ -120,6 +121,7 @@ class PrivateServer(ABC):
             if not self._is_initialized():
                 self._initialize()
             self._check_port()
+            self._wait_for_predecessor()
             self._launch()
         identity = self.process()
 
@@ -135,6 +137,13 @@ class PrivateServer(ABC):
                 f"{log_tail(self.log_file)}"
             )
         self._after_start()
+
+    def _wait_for_predecessor(self) -> None:
+        """Wait until a killed server has left the process table: PostgreSQL finds its pid in
+        postmaster.pid and does not start while anything, be it a zombie, carries it."""
+        killed = ProcessIdentity.read(self.pid_file)
+        if killed is not None:
+            wait_for(killed.is_reaped, timeout_s=STOP_TIMEOUT_S)
 
     def _check_port(self) -> None:
         if not port_is_free(self.port):
@@ -276,6 +285,18 @@ class PostgresqlServer(PrivateServer):
             with (self.data_folder / "pg_hba.conf").open("a") as rules:
                 rules.write("host all all all scram-sha-256\n")
         self._half_made.unlink()
+
+    def _launch(self) -> None:
+        """Start it; the lock of one that was killed and not yet collected is taken away first.
+
+        PostgreSQL asks only whether the pid exists, which a zombie's does. Whether backends of the
+        killed one are still there it finds out by itself, from its shared memory.
+        """
+        lock = self.data_folder / "postmaster.pid"
+        with contextlib.suppress(FileNotFoundError, ValueError, IndexError):
+            if ProcessIdentity.of(int(lock.read_text().splitlines()[0])) is None:
+                lock.unlink()
+        super()._launch()
 
     def _command(self) -> list[str]:
         settings = {
