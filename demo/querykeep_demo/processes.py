@@ -47,15 +47,6 @@ class ProcessIdentity:
         """Return whether this very process still runs."""
         return ProcessIdentity.of(self.pid) == self
 
-    def is_reaped(self) -> bool:
-        """Return whether not even a zombie of it is left, which would hold its pid."""
-        try:
-            stat = Path(f"/proc/{self.pid}/stat").read_text()
-        except (FileNotFoundError, ProcessLookupError):
-            return True
-        fields = stat.rpartition(")")[2].split()
-        return self.boot_id != _boot_id() or int(fields[19]) != self.start_ticks
-
     def write(self, path: Path) -> None:
         """Write the identity to a pid file, in one step so that a reader never sees half of it."""
         new_path = path.with_name(path.name + ".new")

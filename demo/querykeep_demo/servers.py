@@ -121,7 +121,6 @@ class PrivateServer(ABC):
             if not self._is_initialized():
                 self._initialize()
             self._check_port()
-            self._wait_for_predecessor()
             self._launch()
         identity = self.process()
 
@@ -137,13 +136,6 @@ class PrivateServer(ABC):
                 f"{log_tail(self.log_file)}"
             )
         self._after_start()
-
-    def _wait_for_predecessor(self) -> None:
-        """Wait until a killed server has left the process table: PostgreSQL finds its pid in
-        postmaster.pid and does not start while anything, be it a zombie, carries it."""
-        killed = ProcessIdentity.read(self.pid_file)
-        if killed is not None:
-            wait_for(killed.is_reaped, timeout_s=STOP_TIMEOUT_S)
 
     def _check_port(self) -> None:
         if not port_is_free(self.port):

@@ -88,18 +88,6 @@ def test_damaged_pid_file_names_no_process(tmp_path: Path, content: str) -> None
     assert running(tmp_path / "pid") is None
 
 
-def test_a_zombie_does_not_run_but_still_holds_its_pid() -> None:
-    child = subprocess.Popen(["sleep", "600"])
-    identity = ProcessIdentity.of(child.pid)
-    assert identity is not None
-    child.kill()
-    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-    assert not identity.is_running()
-    assert not identity.is_reaped()
-    child.wait()
-    assert identity.is_reaped()
-
-
 def test_deaf_process_is_killed_after_the_deadline(tmp_path: Path) -> None:
     identity = start(tmp_path, DEAF)
     assert stop(identity, timeout_s=0.2) is False
