@@ -62,7 +62,8 @@ async def test_wrong_password_and_policy_service_away(pg_proxy):
     done = await in_thread(psql, pg_proxy, "select 1")
     assert "password authentication failed" in done.stderr
     await in_thread(pg_proxy.api.wait_for, lambda: bool(pg_proxy.api.events("SignInRefused")))
-    assert [e["code"] for e in pg_proxy.api.events("SignInRefused")] == ["bad_credentials"]
+    # psql tries once more without TLS.
+    assert {e["code"] for e in pg_proxy.api.events("SignInRefused")} == {"bad_credentials"}
     pg_proxy.password = "pw-of-ann"
     pg_proxy.api.down = True
     done = await in_thread(psql, pg_proxy, "select 1")
