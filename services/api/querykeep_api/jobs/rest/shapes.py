@@ -46,6 +46,7 @@ def job_entry(
     is_enabled = task.enabled if task is not None else job.is_enabled
     started = last.started_at if last is not None else None
     return {
+        "id": job.name,
         "name": job.name,
         "title": job.title.in_language(language),
         "titles": {"en": job.title.en, "ko": job.title.ko},
@@ -87,6 +88,7 @@ class RunSchema(serializers.Serializer[JobRun]):
 class JobSchema(serializers.Serializer[Any]):
     """A job; made by ``job_entry``, described here for the schema."""
 
+    id = serializers.CharField(help_text="The job's name.")
     name = serializers.CharField()
     title = serializers.CharField()
     titles = serializers.DictField()

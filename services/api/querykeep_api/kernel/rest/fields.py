@@ -14,19 +14,20 @@ from querykeep_api.kernel.ids import ID_LENGTH
 _REFERENCE_SCHEMA = {
     "type": "object",
     "properties": {"id": {"type": "string"}, "name": {"type": "string"}},
-    "required": ["id"],
 }
 
 
 @extend_schema_field(_REFERENCE_SCHEMA)
 class ReferenceField(serializers.RelatedField[Any, Any, Any]):
-    """``{id, name}`` when read; an id, or the same object, when written.
+    """``{id, name}`` when read; an id, a name, or the same object, when written.
 
-    ``scope(request)`` returns the rows that the writer may name; others do not exist for him.
+    Where an object has both, the id
+    decides. ``scope(request)`` returns the rows that the writer may name; others do not exist
+    for him.
     """
 
     default_error_messages: ClassVar[dict[str, Any]] = {
-        "shape": "Expected an id, or an object with an id.",
+        "shape": "Expected an id, a name, or an object with one of them.",
         "missing": "There is no {kind} {value!r}, or it is out of your reach.",
     }
 
@@ -61,17 +62,32 @@ class ReferenceField(serializers.RelatedField[Any, Any, Any]):
         return {"id": value.pk, "name": str(getattr(value, self._label_field))}
 
     def to_internal_value(self, data: Any) -> Any:
-        """Return the row of an id or of ``{id}``."""
-        identifier = data.get("id") if isinstance(data, dict) else data
-        if not isinstance(identifier, str):
+        """Return the row that an id or a name tells."""
+        if isinstance(data, dict):
+            found, told = self._named(data.get("id"), data.get("name"))
+        else:
+            found, told = self._named(data, data)
+        if told is None:
             self.fail("shape")
-        # A text longer than any id cannot be one; PostgreSQL would refuse a NUL in it.
-        found = None
-        if len(identifier) <= ID_LENGTH and "\x00" not in identifier:
-            found = self.get_queryset().filter(pk=identifier).first()
         if found is None:
-            self.fail("missing", kind=self._model._meta.verbose_name, value=identifier)
+            self.fail("missing", kind=self._model._meta.verbose_name, value=told)
         return found
+
+    def _named(self, identifier: object, name: object) -> tuple[Any, str | None]:
+        """Return the row, and the text that should have told it; names are unique."""
+        rows = self.get_queryset()
+        # A text longer than any id cannot be one; PostgreSQL would refuse a NUL in it.
+        if (
+            isinstance(identifier, str)
+            and len(identifier) <= ID_LENGTH
+            and "\x00" not in identifier
+        ):
+            found = rows.filter(pk=identifier).first()
+            if found is not None or identifier is not name:
+                return found, identifier
+        if isinstance(name, str) and "\x00" not in name and identifier in (None, name):
+            return rows.filter(**{self._label_field: name}).first(), name
+        return None, identifier if isinstance(identifier, str) else None
 
 
 class EtagField(serializers.CharField):
