@@ -199,11 +199,11 @@ def new_user(db: None) -> Callable[..., Any]:
 def as_user(db: None) -> Callable[..., ApiCaller]:
     """Returns a caller with an API token of a person, with all scopes or only those given."""
     from querykeep_api.iam.tokens import do_create_api_token
-    from querykeep_api.kernel.permissions import PERMISSIONS
+    from querykeep_api.kernel.permissions import SCOPES
 
     def caller(user: Any, *scopes: str) -> ApiCaller:
         _, secret = do_create_api_token(
-            user, name="test", scopes=scopes or tuple(PERMISSIONS), acting_user=None
+            user, name="test", scopes=scopes or tuple(SCOPES), acting_user=None
         )
         return ApiCaller({"Authorization": f"Bearer {secret}"})
 

@@ -113,3 +113,46 @@ def test_builtin_roles_and_privileges_stay(as_owner: Any) -> None:
     privilege = f"privileges/{Privilege.objects.get(name='read-only').pk}"
     assert as_owner.patch(privilege, {"kinds": ["drop"]}).status_code == 409
     assert as_owner.delete(privilege).status_code == 409
+
+
+def test_user_admin_deletes_neither_himself_nor_who_holds_more(
+    owner: Any, new_user: Any, as_user: Any
+) -> None:
+    admin = new_user("admin", *USER_ADMIN)
+    caller = as_user(admin)
+    assert caller.delete(f"users/{owner.pk}").status_code == 403
+    himself = caller.delete(f"users/{admin.pk}")
+    assert (himself.status_code, himself.json()["code"]) == (409, "own_account")
+
+
+def test_a_deleted_person_is_gone_with_what_he_holds_but_not_from_the_record(
+    as_owner: Any, new_user: Any, as_user: Any
+) -> None:
+    from tests.api.kernel.test_permissions import make_connection
+
+    from querykeep_api.dbam.actions.grants import do_create_grant
+    from querykeep_api.dbam.models import Grant, Privilege
+    from querykeep_api.kernel.models import OutboxEvent
+
+    kim = new_user("kim", "audit.view")
+    his = as_user(kim)
+    do_create_grant(
+        user=kim,
+        group=None,
+        connection=make_connection(),
+        privilege=Privilege.objects.get(name="read-only"),
+        acting_user=kim,
+    )
+    stale = {"If-Match": '"r999"'}
+    assert as_owner.delete(f"users/{kim.pk}", **stale).status_code == 412
+    assert as_owner.delete(f"users/{kim.pk}").status_code == 204
+    assert his.get("me").status_code == 401
+    assert as_owner.get(f"users/{kim.pk}").status_code == 404
+    assert not Grant.everything.exists()
+    told = OutboxEvent.objects.get(kind="user.deleted")
+    assert (told.subject_id, told.subject_name) == (kim.pk, "kim")
+    assert told.before is not None
+    assert told.before["roles"] == ["role of kim"]
+    again = as_owner.post("users", {"username": "kim"})
+    assert again.status_code == 201
+    assert again.json()["id"] != kim.pk

@@ -37,7 +37,6 @@ class TestUsers(ResourcePermissions):
     path = "users"
     read = "users.view"
     write = "users.change"
-    methods = ("POST", "PATCH")
 
     def make(self) -> Any:
         return make_user()

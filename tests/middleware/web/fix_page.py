@@ -89,6 +89,7 @@ class WebPage:
             "language": "ko",
             "theme": "light",
             "permissions": list(permissions),
+            "scopes": [*permissions, "own.change", "own.tokens", "own.view"],
             "groups": [],
             "must_change_password": False,
             "session_expires_at": None,

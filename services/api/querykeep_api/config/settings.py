@@ -95,7 +95,10 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
     "SORT_OPERATIONS": True,
-    "ENUM_NAME_OVERRIDES": {"PermissionEnum": "querykeep_api.kernel.permissions.PERMISSION_NAMES"},
+    "ENUM_NAME_OVERRIDES": {
+        "PermissionEnum": "querykeep_api.kernel.permissions.PERMISSION_NAMES",
+        "ScopeEnum": "querykeep_api.kernel.permissions.SCOPE_NAMES",
+    },
 }
 
 LOGGING_CONFIG = None

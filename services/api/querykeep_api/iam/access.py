@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from django.db.models import Q
 
 from querykeep_api.iam.models import Group, Role, User
-from querykeep_api.iam.permissions_of import OWNER_ROLE, known, permissions_of
+from querykeep_api.iam.permissions_of import OWNER_ROLE, conferred_on, known
 from querykeep_api.kernel.errors import Conflict, Forbidden
 from querykeep_api.kernel.permissions import PERMISSIONS
 from querykeep_api.kernel.principal import Principal
@@ -43,7 +43,19 @@ def access_change_user(principal: Principal, target: User) -> None:
         Forbidden: The target holds more.
     """
     if target.pk != principal.user.pk:
-        access_confer(principal, permissions_of(target), f"The account {target.username}")
+        access_confer(principal, conferred_on(target), f"The account {target.username}")
+
+
+def access_delete_user(principal: Principal, target: User) -> None:
+    """Keep a person from deleting the account that he is signed in with.
+
+    Raises:
+        Conflict: It is his own.
+    """
+    if target.pk == principal.user.pk:
+        raise Conflict(
+            "No one deletes his own account. Ask another administrator.", code="own_account"
+        )
 
 
 def access_change_roles(principal: Principal, roles: Iterable[Role]) -> None:

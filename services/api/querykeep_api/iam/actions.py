@@ -121,6 +121,32 @@ def do_change_user(user: User, changes: Mapping[str, Any], *, acting_user: User 
 
 
 @transaction.atomic
+def do_delete_user(user: User, *, acting_user: User | None) -> None:
+    """Delete a person with his tokens, agents, grants, memberships and places in rules; what he has
+    open ends within a second. Events and statements keep his id and name as they were.
+
+    Raises:
+        Conflict: He is the last owner.
+    """
+    subject = user_subject(user)
+    before = {name: getattr(user, name) for name in USER_FIELDS}
+    before["groups"] = sorted(user.groups.values_list("name", flat=True))
+    before["roles"] = sorted(user.roles.values_list("name", flat=True))
+    was_owner = is_held_by(user)
+    user.delete()
+    if was_owner:
+        keep_an_owner()
+    raise_version("all")
+    record(
+        "user.deleted",
+        actor=acting_user,
+        subject=subject,
+        summary=f"Deleted the user {subject.name}",
+        before=before,
+    )
+
+
+@transaction.atomic
 def do_unlock_user(user: User, *, acting_user: User | None) -> None:
     """Let a locked person try again."""
     user.locked_until = None

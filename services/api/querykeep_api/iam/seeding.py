@@ -20,7 +20,7 @@ from querykeep_api.iam.tokens import do_create_api_token
 from querykeep_api.iam.web_sessions import end_sessions
 from querykeep_api.kernel import clock
 from querykeep_api.kernel.errors import InvalidInput
-from querykeep_api.kernel.permissions import PERMISSIONS
+from querykeep_api.kernel.permissions import SCOPES
 
 ALL_SCOPES = "*"
 
@@ -79,5 +79,5 @@ def do_seed_api_token(user: User, *, name: str, scopes: Sequence[str], renew: bo
     if present.exists() and not renew:
         return None
     present.delete()
-    wanted = tuple(PERMISSIONS) if ALL_SCOPES in scopes else tuple(scopes)
+    wanted = tuple(SCOPES) if ALL_SCOPES in scopes else tuple(scopes)
     return do_create_api_token(user, name=name, scopes=wanted, acting_user=None)[1]

@@ -11,7 +11,7 @@ from querykeep_api.iam.models import ApiToken, User
 from querykeep_api.kernel.errors import InvalidInput
 from querykeep_api.kernel.ids import random_text
 from querykeep_api.kernel.outbox import SubjectRef, record
-from querykeep_api.kernel.permissions import PERMISSIONS
+from querykeep_api.kernel.permissions import SCOPES
 from querykeep_api.kernel.secrets import token_hash
 
 PREFIX = "qk_"
@@ -37,11 +37,11 @@ def do_create_api_token(
     """Make a token and return it with its secret (``secret`` where the caller generated one).
 
     Raises:
-        InvalidInput: A scope is no permission.
+        InvalidInput: A scope is not known.
     """
-    unknown = set(scopes) - set(PERMISSIONS)
+    unknown = set(scopes) - set(SCOPES)
     if unknown:
-        text = f"Unknown permissions: {', '.join(sorted(unknown))}."
+        text = f"Unknown scopes: {', '.join(sorted(unknown))}."
         raise InvalidInput(text, fields={"scopes": [text]})
     secret = secret or PREFIX + random_text(SECRET_BITS)
     token = ApiToken.everything.create(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
@@ -96,7 +97,7 @@ class _AuditView(ResourceView):
     """Read-only resource of the audit database."""
 
     http_method_names = ["get", "head"]  # noqa: RUF012 - as in the base class
-    lookup_value_regex = "[^/]{1,200}"
+    id_pattern = re.compile("[^/]{1,200}")
     filter_backends = (FieldFilter, PhraseSearch, Ordering)
 
     def proof(self, row: Statement | Event) -> dict[str, Any]:

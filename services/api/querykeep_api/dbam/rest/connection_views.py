@@ -32,7 +32,7 @@ from querykeep_api.dbam.rest.connection_serializers import (
 from querykeep_api.iam.facade import User
 from querykeep_api.jobs.facade import run_entry, start_job
 from querykeep_api.kernel.errors import NotFound
-from querykeep_api.kernel.permissions import OWN
+from querykeep_api.kernel.permissions import Declared
 from querykeep_api.kernel.rest.filters import Condition, by, flag
 from querykeep_api.kernel.rest.views import ResourceView
 from querykeep_guard.contracts.catalog import Catalog
@@ -46,8 +46,8 @@ class ConnectionView(ResourceView):
 
     serializer_class = ConnectionSerializer
     queryset = Connection.everything.none()
-    permissions: ClassVar[Mapping[str, str]] = {
-        "read": OWN,
+    permissions: ClassVar[Declared] = {
+        "read": ("own.view", "connections.view"),
         "write": "connections.change",
         "crawl": "jobs.run",
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema
@@ -11,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from querykeep_api.kernel.permissions import OWN
+from querykeep_api.kernel.permissions import ANYONE_SIGNED_IN, Declared
 from querykeep_engines.kit.spec import EngineSpec
 from querykeep_engines.registry import specs
 
@@ -49,7 +48,7 @@ class EngineListSerializer(serializers.Serializer[Any]):
 class EnginesView(APIView):
     """The engines that connections may name."""
 
-    permissions: ClassVar[Mapping[str, str]] = {"read": OWN}
+    permissions: ClassVar[Declared] = {"read": ANYONE_SIGNED_IN}
 
     @extend_schema(responses=EngineListSerializer)
     def get(self, request: Request) -> Response:

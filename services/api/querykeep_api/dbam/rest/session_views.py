@@ -39,7 +39,7 @@ from querykeep_api.iam.facade import Group, User
 from querykeep_api.iam.rest.facade import user_reference
 from querykeep_api.kernel import clock
 from querykeep_api.kernel.errors import Conflict, Forbidden
-from querykeep_api.kernel.permissions import OWN
+from querykeep_api.kernel.permissions import ANYONE_SIGNED_IN, Declared
 from querykeep_api.kernel.principal import principal_of
 from querykeep_api.kernel.rest.fields import EtagField
 from querykeep_api.kernel.rest.filters import Condition, by
@@ -72,7 +72,7 @@ class ProxyTokenView(ResourceView):
 
     serializer_class = ProxyTokenSerializer
     queryset = ProxyToken.everything.none()
-    permissions: ClassVar[Mapping[str, str]] = {"read": OWN, "write": OWN}
+    permissions: ClassVar[Declared] = {"read": "own.view", "write": "own.tokens"}
     filter_conditions: ClassVar[Mapping[str, Condition]] = {
         "connection": by("connection_id", "connection__name"),
         "name": by("name"),
@@ -152,7 +152,12 @@ class SessionView(ResourceView):
 
     serializer_class = SessionSerializer
     queryset = LiveSession.everything.none()
-    permissions: ClassVar[Mapping[str, str]] = {"read": OWN, "end": OWN, "cancel": OWN}
+    permissions: ClassVar[Declared] = {
+        "read": ("own.view", "sessions.view"),
+        "create": ANYONE_SIGNED_IN,
+        "end": ("own.change", "sessions.end"),
+        "cancel": ("own.change", "sessions.end"),
+    }
     filter_conditions: ClassVar[Mapping[str, Condition]] = {
         "user": by("user_id", "user__username"),
         "connection": by("connection_id", "connection__name"),
@@ -204,7 +209,10 @@ class SessionView(ResourceView):
         return self.entry(self.act(request, pk, cancel), 202)
 
     def _access_end(self, session: LiveSession) -> None:
-        if session.user_id != self.principal.user.pk and not self.principal.may("sessions.end"):
+        is_own = session.user_id == self.principal.user.pk
+        if not self.principal.may("sessions.end") and not (
+            is_own and self.principal.may("own.change")
+        ):
             raise Forbidden(
                 "Ending another person's session needs the permission sessions.end.",
                 code="permission_needed",
@@ -281,7 +289,7 @@ def _nothing() -> dict[str, Any]:
 class OverviewView(APIView):
     """Counts for the first screen, each with the list behind it."""
 
-    permissions: ClassVar[Mapping[str, str]] = {"read": OWN}
+    permissions: ClassVar[Declared] = {"read": "own.view"}
 
     @extend_schema(responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:

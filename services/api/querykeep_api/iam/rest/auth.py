@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -27,7 +26,7 @@ from querykeep_api.iam.rest.serializers import (
 )
 from querykeep_api.kernel.context import current_request
 from querykeep_api.kernel.errors import Forbidden, InvalidInput
-from querykeep_api.kernel.permissions import OWN, OpenToAll
+from querykeep_api.kernel.permissions import ANYONE_SIGNED_IN, PERMISSIONS, Declared, OpenToAll
 from querykeep_api.kernel.principal import CredentialKind, Principal, principal_of
 
 
@@ -43,7 +42,8 @@ def me(user: User, permissions: frozenset[str], session: WebSession | None) -> d
                 "email": user.email,
                 "language": user.language,
                 "theme": user.theme,
-                "permissions": sorted(permissions),
+                "permissions": sorted(permissions & PERMISSIONS.keys()),
+                "scopes": sorted(permissions),
                 "groups": [{"id": group.id, "name": group.name} for group in groups_of(user)],
                 "must_change_password": user.must_change_password,
                 "session_expires_at": expires_at,
@@ -157,7 +157,7 @@ class OwnerLinkView(APIView):
 class SignOutView(APIView):
     """Sign out."""
 
-    permissions: ClassVar[Mapping[str, str]] = {"write": OWN}
+    permissions: ClassVar[Declared] = {"write": ANYONE_SIGNED_IN}
     before_password_change = True
 
     @extend_schema(request=None, responses={204: None})
@@ -173,7 +173,7 @@ class SignOutView(APIView):
 class PasswordView(APIView):
     """Change one's own password."""
 
-    permissions: ClassVar[Mapping[str, str]] = {"write": OWN}
+    permissions: ClassVar[Declared] = {"write": ANYONE_SIGNED_IN}
     before_password_change = True
 
     @extend_schema(request=PasswordSerializer, responses={204: None})
@@ -195,7 +195,7 @@ class PasswordView(APIView):
 class MeView(APIView):
     """Who I am."""
 
-    permissions: ClassVar[Mapping[str, str]] = {"read": OWN, "write": OWN}
+    permissions: ClassVar[Declared] = {"read": ANYONE_SIGNED_IN, "write": "own.change"}
     before_password_change = True
 
     @extend_schema(responses=MeSerializer)

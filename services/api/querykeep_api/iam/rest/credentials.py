@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.db import transaction
@@ -14,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from querykeep_api.iam import access, agents, tokens, web_sessions
-from querykeep_api.iam.models import Agent, ApiToken, WebSession
+from querykeep_api.iam.models import Agent, ApiToken, User, WebSession
 from querykeep_api.iam.rest.serializers import (
     AgentLoginSerializer,
     AgentSerializer,
@@ -26,7 +27,7 @@ from querykeep_api.iam.rest.serializers import (
 )
 from querykeep_api.kernel import clock
 from querykeep_api.kernel.errors import Forbidden, NotFound
-from querykeep_api.kernel.permissions import OWN
+from querykeep_api.kernel.permissions import ANYONE_SIGNED_IN, Declared
 from querykeep_api.kernel.principal import CredentialKind, principal_of
 from querykeep_api.kernel.rest.filters import Condition, by
 from querykeep_api.kernel.rest.views import ResourceView
@@ -37,7 +38,7 @@ class ApiTokenView(ResourceView):
 
     serializer_class = ApiTokenSerializer
     queryset = ApiToken.everything.none()
-    permissions: ClassVar[Mapping[str, str]] = {"read": OWN, "write": OWN}
+    permissions: ClassVar[Declared] = {"read": "own.view", "write": "own.tokens"}
     filter_conditions: ClassVar[Mapping[str, Condition]] = {
         "user": by("user_id", "user__username"),
         "name": by("name"),
@@ -53,6 +54,7 @@ class ApiTokenView(ResourceView):
         """Make a token for oneself, with no scope beyond one's present permissions."""
         scopes = data.get("scopes", [])
         access.access_confer(self.principal, scopes, "The token")
+        self._outlives_not(data.get("expires_at"))
         token, self._secret = tokens.do_create_api_token(
             self.principal.user,
             name=data["name"],
@@ -74,6 +76,7 @@ class ApiTokenView(ResourceView):
             access.access_confer(self.principal, record.scopes, "The token")
         scopes = data.get("scopes", record.scopes)
         access.access_confer(self.principal, set(scopes) - set(record.scopes), "The token")
+        self._outlives_not(data.get("expires_at", record.expires_at))
         tokens.do_change_api_token(
             record,
             name=data.get("name", record.name),
@@ -81,6 +84,15 @@ class ApiTokenView(ResourceView):
             expires_at=data.get("expires_at", record.expires_at),
             acting_user=self.principal.user,
         )
+
+    def _outlives_not(self, expires_at: datetime | None) -> None:
+        """A token makes no token (and makes itself none) that is good for longer than it is."""
+        if self.principal.kind is not CredentialKind.API_TOKEN:
+            return
+        mine = ApiToken.everything.get(pk=self.principal.credential_id).expires_at
+        if mine is not None and (expires_at is None or expires_at > mine):
+            text = f"A token gives no longer life than its own, which ends {mine.isoformat()}."
+            raise Forbidden(text, code="cannot_raise", fields={"expires_at": [text]})
 
     def on_delete(self, record: ApiToken) -> None:
         """Revoke a token."""
@@ -92,7 +104,7 @@ class AgentView(ResourceView):
 
     serializer_class = AgentSerializer
     queryset = Agent.everything.none()
-    permissions: ClassVar[Mapping[str, str]] = {"read": OWN, "write": OWN}
+    permissions: ClassVar[Declared] = {"read": "own.view", "write": "own.change"}
     filter_conditions: ClassVar[Mapping[str, Condition]] = {
         "user": by("user_id", "user__username"),
         "machine": by("machine"),
@@ -113,11 +125,12 @@ class AgentView(ResourceView):
 class AgentLoginView(APIView):
     """The page that confirms an agent's sign-in."""
 
-    permissions: ClassVar[Mapping[str, str]] = {"read": OWN, "write": OWN}
+    permissions: ClassVar[Declared] = {"read": ANYONE_SIGNED_IN}
 
     @extend_schema(responses=AgentLoginSerializer)
     def get(self, request: Request, login_id: str) -> Response:
         """Return what the page names."""
+        _person(request)
         login = agents.access_login(login_id)
         return Response(
             AgentLoginSerializer(
@@ -135,16 +148,14 @@ class AgentLoginView(APIView):
 class AgentLoginConfirmView(APIView):
     """Confirms an agent's sign-in."""
 
-    permissions: ClassVar[Mapping[str, str]] = {"write": OWN}
+    permissions: ClassVar[Declared] = {"write": ANYONE_SIGNED_IN}
 
     @extend_schema(request=None, responses=RedirectSerializer)
     def post(self, request: Request, login_id: str) -> Response:
         """Confirm; the answer names the agent's loopback address with the browser half."""
-        principal = principal_of(request)
-        if principal.kind is not CredentialKind.WEB_SESSION:
-            raise Forbidden("An agent's sign-in is confirmed by a person in the web UI.")
+        person = _person(request)
         login = agents.access_login(login_id)
-        agents.do_confirm_login(login, acting_user=principal.user)
+        agents.do_confirm_login(login, acting_user=person)
         half = agents.browser_half(login)
         port = login.redirect_port
         redirect = f"http://127.0.0.1:{port}/callback?half={half}" if half else ""
@@ -154,35 +165,48 @@ class AgentLoginConfirmView(APIView):
 class AgentLoginDenyView(APIView):
     """Turns an agent's sign-in down."""
 
-    permissions: ClassVar[Mapping[str, str]] = {"write": OWN}
+    permissions: ClassVar[Declared] = {"write": ANYONE_SIGNED_IN}
 
     @extend_schema(request=None, responses={204: None})
     def post(self, request: Request, login_id: str) -> Response:
         """Deny."""
-        agents.do_deny_login(agents.access_login(login_id), acting_user=principal_of(request).user)
+        person = _person(request)
+        agents.do_deny_login(agents.access_login(login_id), acting_user=person)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class DeviceLoginView(APIView):
     """Finds the login of a short code that a person typed."""
 
-    permissions: ClassVar[Mapping[str, str]] = {"write": OWN}
+    permissions: ClassVar[Declared] = {"write": ANYONE_SIGNED_IN}
 
     @extend_schema(request=DeviceCodeSerializer, responses=DeviceLoginSerializer)
     def post(self, request: Request) -> Response:
         """Return the login id; five wrong codes in five minutes block."""
+        person = _person(request)
         serializer = DeviceCodeSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         login = agents.do_find_device_login(
-            serializer.validated_data["user_code"], acting_user=principal_of(request).user
+            serializer.validated_data["user_code"], acting_user=person
         )
         return Response({"login_id": login.login_id})
+
+
+def _person(request: Request) -> User:
+    """Return the person in front of the web UI; an API token is none."""
+    principal = principal_of(request)
+    if principal.kind is not CredentialKind.WEB_SESSION:
+        raise Forbidden(
+            "An agent's sign-in is answered by a person in the web UI, not with an API token.",
+            code="person_needed",
+        )
+    return principal.user
 
 
 class WebSessionsView(APIView):
     """My signed-in browsers."""
 
-    permissions: ClassVar[Mapping[str, str]] = {"read": OWN, "write": OWN}
+    permissions: ClassVar[Declared] = {"read": "own.view"}
 
     @extend_schema(responses=WebSessionSerializer(many=True), operation_id="web_sessions_list")
     def get(self, request: Request) -> Response:
@@ -215,7 +239,7 @@ class WebSessionsView(APIView):
 class WebSessionView(APIView):
     """One of my signed-in browsers."""
 
-    permissions: ClassVar[Mapping[str, str]] = {"write": OWN}
+    permissions: ClassVar[Declared] = {"write": "own.change"}
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, session_id: str) -> Response:

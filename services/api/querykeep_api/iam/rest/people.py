@@ -24,7 +24,8 @@ from querykeep_api.kernel.rest.views import ResourceView
 
 
 class UserView(ResourceView):
-    """People. They are deactivated, not deleted: the audit log goes on naming them."""
+    """People. Deactivating keeps an account with all that it holds; deleting removes it with its
+    tokens, grants and places in rules. The audit log goes on naming it either way."""
 
     serializer_class = UserSerializer
     queryset = User.everything.none()
@@ -38,7 +39,6 @@ class UserView(ResourceView):
     search_fields = ("username", "display_name", "email")
     ordering_fields = ("username", "display_name", "email", "created_at")
     ordering_names: ClassVar[Mapping[str, str]] = {"username": "username_key"}
-    http_method_names = ["get", "post", "put", "patch", "head"]  # noqa: RUF012 - Django's own form
 
     def get_queryset(self) -> QuerySet[User]:
         """Return the people in reach."""
@@ -66,6 +66,12 @@ class UserView(ResourceView):
         if "roles" in data:
             self._set_roles(record, data["roles"])
         actions.do_change_user(record, data, acting_user=self.principal.user)
+
+    def on_delete(self, record: User) -> None:
+        """Delete a person."""
+        access.access_change_user(self.principal, record)
+        access.access_delete_user(self.principal, record)
+        actions.do_delete_user(record, acting_user=self.principal.user)
 
     def _set_groups(self, user: User, groups: list[Group]) -> None:
         present = {group.pk: group for group in user.groups.all()}

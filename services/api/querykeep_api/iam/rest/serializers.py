@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from querykeep_api.iam.models import Agent, ApiToken, Group, Role, User
 from querykeep_api.kernel import clock
-from querykeep_api.kernel.permissions import PERMISSIONS
+from querykeep_api.kernel.permissions import PERMISSIONS, SCOPES
 from querykeep_api.kernel.principal import principal_of
 from querykeep_api.kernel.rest.fields import EtagField, ReferenceField
 
@@ -122,9 +122,7 @@ class ApiTokenSerializer(serializers.ModelSerializer[ApiToken]):
     etag = EtagField()
     user = user_reference(read_only=True)
     name = serializers.CharField(max_length=150)
-    scopes = serializers.ListField(
-        child=serializers.ChoiceField(sorted(PERMISSIONS)), required=False
-    )
+    scopes = serializers.ListField(child=serializers.ChoiceField(sorted(SCOPES)), required=False)
     expires_at = serializers.DateTimeField(required=False, allow_null=True)
 
     class Meta:
@@ -181,6 +179,7 @@ class MeSerializer(serializers.Serializer[Any]):
     language = serializers.ChoiceField(LANGUAGES, required=False)
     theme = serializers.ChoiceField(THEMES, required=False)
     permissions = serializers.ListField(child=serializers.CharField(), read_only=True)
+    scopes = serializers.ListField(child=serializers.CharField(), read_only=True)
     groups = serializers.ListField(child=serializers.DictField(), read_only=True)
     must_change_password = serializers.BooleanField(read_only=True)
     session_expires_at = serializers.DateTimeField(read_only=True, allow_null=True)

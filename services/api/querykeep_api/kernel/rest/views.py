@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -16,6 +17,7 @@ from rest_framework.viewsets import GenericViewSet
 from querykeep_api.kernel.errors import NotFound, PreconditionFailed
 from querykeep_api.kernel.ids import ID_LENGTH
 from querykeep_api.kernel.models import Record
+from querykeep_api.kernel.permissions import Declared
 from querykeep_api.kernel.principal import Principal, principal_of
 from querykeep_api.kernel.rest.filters import Condition
 
@@ -29,14 +31,15 @@ class ResourceView(GenericViewSet[Any]):
     write, so that nobody's change is lost.
     """
 
-    permissions: ClassVar[Mapping[str, str]] = {}
+    permissions: ClassVar[Declared] = {}
     filter_conditions: ClassVar[Mapping[str, Condition]] = {}
     extra_parameters: ClassVar[tuple[str, ...]] = ()
     ordering_fields: ClassVar[tuple[str, ...]] = ("created_at",)
     search_fields: ClassVar[tuple[str, ...]] = ()
     http_method_names = ["get", "post", "put", "patch", "delete", "head"]  # noqa: RUF012 - Django's own form
-    lookup_value_regex = f"[0-9a-z]{{{ID_LENGTH}}}"
-    writable: ClassVar[bool] = True
+    # Any text: who has no credentials is told that, also for what cannot be an id.
+    lookup_value_regex = "[^/]+"
+    id_pattern: ClassVar[re.Pattern[str]] = re.compile(f"[0-9a-z]{{{ID_LENGTH}}}")
 
     @property
     def principal(self) -> Principal:
@@ -80,6 +83,8 @@ class ResourceView(GenericViewSet[Any]):
     def access(self, pk: str, *, lock: bool = False) -> Any:
         """Return the entry of an id that is in reach, locked if asked; raises NotFound."""
         queryset: QuerySet[Any] = self.get_queryset()
+        if not self.id_pattern.fullmatch(pk):
+            raise NotFound("There is no such entry, or it is out of your reach.")
         if lock:
             lock_row(queryset.model, pk)
         found = queryset.filter(pk=pk).first()

@@ -57,6 +57,8 @@ export interface Me {
   language: string
   theme: string
   permissions: Permission[]
+  /** What this sign-in may do, the scopes over one's own included: what a token of his may carry. */
+  scopes: string[]
   groups: Ref[]
   must_change_password: boolean
   session_expires_at: string | null

@@ -136,7 +136,7 @@ function ApiTokens({ me }: { me: Me }) {
                   <td className="qk-cell-main">{token.name}</td>
                   <td className="qk-mono">{token.prefix}…</td>
                   <td>
-                    <Tags items={token.scopes.map((scope) => t(`permission.${scope.replace('.', '_')}`, { defaultValue: scope }))} none={t('apiTokens.allScopes')} />
+                    <Tags items={token.scopes.map((scope) => t(`permission.${scope.replace('.', '_')}`, { defaultValue: scope }))} none={t('apiTokens.noScopes')} />
                   </td>
                   <td>{token.expires_at ? <Time at={token.expires_at} /> : t('expiry.never')}</td>
                   <td>
@@ -177,7 +177,7 @@ function ApiTokens({ me }: { me: Me }) {
                 mode="multiple"
                 value={scopes}
                 onChange={setScopes}
-                options={me.permissions.map((permission) => ({ value: permission, label: t(`permission.${permission.replace('.', '_')}`) }))}
+                options={me.scopes.map((scope) => ({ value: scope, label: t(`permission.${scope.replace('.', '_')}`) }))}
               />
             )}
           </Field>
