@@ -3,8 +3,8 @@
 Bytes go to the kernel at once where it takes them; the rest waits here and a task of its own sends
 it. The session never blocks in a send: a pipeline whose results fill the client's buffers must not
 keep us from reading the server, and a kill must reach a session whose client has stopped reading.
-The queue is bounded by its readers: they stop taking input while more than ``HIGH_WATER_BYTES``
-wait (``below_high_water``), so it holds at most that and the answer to one input.
+The queue is bounded by its readers: they take no input while more than ``HIGH_WATER_BYTES`` wait
+(``has_room``, ``on_room``), so it holds at most that and the answer to one input.
 """
 
 from __future__ import annotations
@@ -26,12 +26,19 @@ class Outbound:
     """The sending half of one side of a session."""
 
     def __init__(
-        self, transport: Transport, nursery: trio.Nursery, on_broken: Callable[[str], None]
+        self,
+        transport: Transport,
+        nursery: trio.Nursery,
+        *,
+        on_broken: Callable[[str], None],
+        on_room: Callable[[], None],
     ) -> None:
-        """``on_broken`` is called once, from the event loop, when the peer cannot be reached."""
+        """Both are called from the event loop: ``on_broken`` once, when the peer cannot be reached;
+        ``on_room`` when ``has_room`` becomes true."""
         self._transport = transport
         self._nursery = nursery
         self._on_broken = on_broken
+        self._on_room = on_room
         self._queue: deque[memoryview] = deque()
         self._waiting_bytes = 0
         self._writing = False
@@ -46,8 +53,8 @@ class Outbound:
 
     @property
     def has_room(self) -> bool:
-        """True while input that leads to output here may be taken."""
-        return self._waiting_bytes < HIGH_WATER_BYTES
+        """True while input that leads to output here may be taken; also where nobody listens."""
+        return self._waiting_bytes < HIGH_WATER_BYTES or self.broken
 
     def put(self, data: bytes) -> None:
         """Send ``data`` behind what waits already; never blocks, never raises."""
@@ -68,11 +75,6 @@ class Outbound:
                 self._writing = True
                 self._nursery.start_soon(self._write)
 
-    async def below_high_water(self) -> None:
-        """Wait until there is room again, or the side is broken."""
-        while not self.has_room and not self.broken:
-            await self._changed.wait()
-
     async def drained(self) -> None:
         """Wait until nothing waits, or the side is broken; the caller sets the deadline."""
         while self._queue and not self.broken:
@@ -86,12 +88,15 @@ class Outbound:
                 if sent == 0:
                     await self._wait_for_peer()
                     continue
+                had_room = self.has_room
                 self._waiting_bytes -= sent
                 if sent == len(head):
                     self._queue.popleft()
                 else:
                     self._queue[0] = head[sent:]
                 self._notify()
+                if not had_room and self.has_room:
+                    self._on_room()
         except TransportError as error:
             self._break(str(error))
         finally:
@@ -113,6 +118,7 @@ class Outbound:
         self._waiting_bytes = 0
         self._notify()
         self._on_broken(why)
+        self._on_room()
 
     def _notify(self) -> None:
         self._changed.set()

@@ -23,6 +23,7 @@ from querykeep_relay.feed import PolicyFeed
 from querykeep_relay.hints import HintSubscriber
 from querykeep_relay.live import LiveSessions
 from querykeep_relay.policy_handle import PolicyHandles
+from querykeep_relay.readiness import Readiness
 from querykeep_relay.recovery import adopt_spools
 from querykeep_relay.segments import SpoolFolder
 from querykeep_relay.settings import RelaySettings
@@ -49,6 +50,7 @@ class RelayServices:
     spool: Spool
     shipper: Shipper
     timers: Timers
+    readiness: Readiness
     background: trio.Nursery
     engine: Callable[[str], Engine]
     hints: HintSubscriber | None = None
@@ -130,7 +132,12 @@ async def open_services(
             for dead in adopted:
                 nursery.start_soon(Shipper(dead, api, adopted=True).run)
                 nursery.start_soon(dead.run_sync)
-            for task in (spool.run_sync, services.shipper.run, services.timers.run):
+            for task in (
+                spool.run_sync,
+                services.shipper.run,
+                services.timers.run,
+                services.readiness.run,
+            ):
                 nursery.start_soon(task)
             nursery.start_soon(services.feed.run)
             if services.hints is not None:
@@ -173,6 +180,7 @@ def _make(
         spool=spool,
         shipper=Shipper(spool, api, adopted=False),
         timers=Timers(),
+        readiness=Readiness(),
         background=nursery,
         engine=engine,
         hints=HintSubscriber(settings.redis_url, feed.wake) if settings.redis_url else None,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -13,6 +14,7 @@ import trio
 from querykeep_engines.kit.session import (
     CancelRequested,
     Close,
+    Command,
     EndRequested,
     Event,
     PolicyChanged,
@@ -75,13 +77,15 @@ class SessionCore:
         self._client_out: Outbound | None = None
         self._target = TargetSide(services)
         self._nursery: trio.Nursery | None = None
-        self._turn = trio.Lock()
+        self._turn = trio.Semaphore(1)
+        self._events: deque[Event] = deque()
+        self._commands: Iterator[Command] = iter(())
         self._step: trio.CancelScope | None = None
         self._ending: EndRequested | None = None
         self._close: Close | None = None
         self._over = trio.Event()
-        self._resumed = trio.Event()
-        self._resumed.set()
+        self._client_paused = False
+        self._stopped_reading = False
         self._grant: SessionGrant | None = None
         self._handle: PolicyHandle | None = None
         self._confirmed_at = 0.0
@@ -204,8 +208,12 @@ class SessionCore:
         try:
             await work(*args)
         except Exception as error:
-            self._log_fault(error)
-            self._closed_by(Close(EndReason.INTERNAL_ERROR, "an internal error of Querykeep"))
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """A fault ends this session, and no other."""
+        self._log_fault(error)
+        self._closed_by(Close(EndReason.INTERNAL_ERROR, "an internal error of Querykeep"))
 
     def _log_fault(self, error: Exception) -> None:
         """Where it failed, not with what: the text of an error may hold a statement or a secret."""

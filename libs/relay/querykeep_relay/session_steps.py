@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import assert_never
 
 import trio
@@ -54,10 +56,22 @@ from querykeep_relay.upstream import UpstreamError
 _LOG = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Later:
+    """The rest of a command, which has to wait; gives what the command answers."""
+
+    step: Callable[[], Awaitable[Event | None]]
+
+
 class SessionSteps(SessionCore):
     """Runs commands for ``GovernedSession``; see there for the order."""
 
-    async def _execute(self, command: Command) -> Event | None:
+    def _execute(self, command: Command) -> Event | Later | None:
+        """Run a command, or as much of it as need not wait.
+
+        Raises:
+            SpoolFullError, OSError: It could not be recorded.
+        """
         match command:
             case ToClient(data=data):
                 if self._client_out is not None:
@@ -65,25 +79,25 @@ class SessionSteps(SessionCore):
             case ToServer(data=data):
                 self._target.put(data)
             case Audit():
-                await self._record(command)
+                return self._record(command)
             case Decide():
-                return Decided(command.request_id, await self._decide(command))
+                known = self._known(command)
+                if known is None:
+                    return Later(partial(self._decide, command))
+                return Decided(command.request_id, known)
             case Challenge():
-                challenged = await self._signin.challenge(command)
-                if isinstance(challenged, SignInFailed):
-                    self._note_refusal(challenged, command.username)
-                return challenged
+                return Later(partial(self._challenge, command))
             case Prove():
-                return await self._prove(command)
+                return Later(partial(self._prove, command))
             case Connect():
-                return await self._connect()
+                return Later(self._connect)
             case StartTls(side=side):
-                return await self._start_tls(side)
+                return Later(partial(self._start_tls, side))
             case PauseClient():
-                if self._resumed.is_set():
-                    self._resumed = trio.Event()
+                self._client_paused = True
             case ResumeClient():
-                self._resumed.set()
+                self._client_paused = False
+                self._read_on()
             case RegisterCancelKey(key=key):
                 self._services.live.register_cancel_key(key, self)
             case RequestCancel(key=key):
@@ -104,36 +118,41 @@ class SessionSteps(SessionCore):
 
     # --- commands ---------------------------------------------------------------------------------
 
-    async def _record(self, command: Audit) -> None:
+    def _record(self, command: Audit) -> Later | None:
         event = command.event
         sequence = self._recorder.record(event)
         if isinstance(event, StatementStarted):
             self._client = event.client
             self._cancelled_at_target = False
             if may_run(event):
-                if self.policy.audit_durability == "machine":
-                    await self._services.spool.synced(sequence)
                 self._limits.statement_started()
+                if self.policy.audit_durability == "machine":
+                    return Later(partial(self._services.spool.synced, sequence))
         elif isinstance(event, StatementCompleted):
             self._since = event.completed_at
             self._limits.active()
+        return None
 
-    async def _decide(self, command: Decide) -> tuple[Decision, ...]:
+    def _known(self, command: Decide) -> tuple[Decision, ...] | None:
+        """Return the decisions where they are remembered."""
         services, connection_id = self._services, self._side.connection.id
         handle = self._handle
         if handle is None:
             raise RuntimeError("a session asked for a decision before it had a policy")
         catalog = services.catalogs.current_nowait(connection_id)
-        if catalog is not None:
-            known = services.decider.cached(
-                self._engine, command.text, command.context, handle, catalog
-            )
-            if known is not None:
-                self._recorder.decided(known)
-                return known
+        if catalog is None:
+            return None
+        known = services.decider.cached(
+            self._engine, command.text, command.context, handle, catalog
+        )
+        if known is not None:
+            self._recorder.decided(known)
+        return known
+
+    async def _decide(self, command: Decide) -> Event:
         decisions = await self._interruptible(self._decide_anew, command)
         self._recorder.decided(decisions)
-        return decisions
+        return Decided(command.request_id, decisions)
 
     async def _decide_anew(self, command: Decide) -> tuple[Decision, ...]:
         services = self._services
@@ -149,6 +168,12 @@ class SessionSteps(SessionCore):
             )
             if handle is self._handle:
                 return decisions
+
+    async def _challenge(self, command: Challenge) -> Event:
+        challenged = await self._signin.challenge(command)
+        if isinstance(challenged, SignInFailed):
+            self._note_refusal(challenged, command.username)
+        return challenged
 
     async def _prove(self, command: Prove) -> Event:
         self._client = replace(command.client, address=self._side.client.address)
@@ -196,8 +221,13 @@ class SessionSteps(SessionCore):
             transport = await self._interruptible(self._target.reach, self.grant.target)
         except UpstreamError as error:
             return ConnectFailed(error.stage, error.message)
-        self._target.adopt(transport, self._nursery, lambda _: self._lost(Side.SERVER))
-        self._spawn(self._read_server, transport)
+        self._target.adopt(
+            transport,
+            self._nursery,
+            on_broken=lambda _: self._lost(Side.SERVER),
+            on_room=self._read_on,
+        )
+        transport.watch(self._services.readiness, partial(self._server_readable, transport))
         return Connected()
 
     async def _start_tls(self, side: Side) -> Event | None:
@@ -248,6 +278,10 @@ class SessionSteps(SessionCore):
         """A side cannot be sent to any more."""
         raise NotImplementedError
 
-    async def _read_server(self, transport: Transport) -> None:
-        """Read from the target until its end."""
+    def _read_on(self) -> None:
+        """Something that kept input from being taken may have changed."""
+        raise NotImplementedError
+
+    def _server_readable(self, transport: Transport) -> None:
+        """The target's socket may be read."""
         raise NotImplementedError

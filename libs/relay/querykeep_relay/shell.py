@@ -2,9 +2,11 @@
 
 The session says what to do; the shell does it, strictly in order, one event at a time:
 
-- The task that has an event (bytes from a side, a control event) takes the session's turn, hands
-  the event in and runs the commands. It reads no further bytes before they are done, so that
-  nothing is read ahead of an upgrade to TLS, and no queue of events can grow.
+- Who has an event (``Readiness``, for bytes of a side; a task, for a control event) takes the
+  session's turn, hands the event in and runs the commands. No further bytes are read before they
+  are done, so that nothing is read ahead of an upgrade to TLS, and no queue of events can grow.
+- A turn runs at once and without a switch of tasks as far as nothing has to be waited for. A
+  command that must wait goes on in a task, which keeps the turn and runs what comes behind.
 - Sending never blocks a turn: what a peer does not take at once waits in ``Outbound``, and the
   readers that could add to it stop (see there). So a kill is prompt whoever is slow.
 - What may take long within a turn (a decision on a huge text, a connect) can be interrupted by the
@@ -19,8 +21,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 import trio
 
@@ -41,7 +43,7 @@ from querykeep_relay.observer import NullObserver, Observer
 from querykeep_relay.outbound import Outbound
 from querykeep_relay.services import RelayServices
 from querykeep_relay.session_core import ClientSide, InterruptedStepError
-from querykeep_relay.session_steps import SessionSteps
+from querykeep_relay.session_steps import Later, SessionSteps
 from querykeep_relay.spool import SpoolFullError
 from querykeep_relay.transport import Transport, TransportError
 
@@ -87,12 +89,15 @@ class GovernedSession(SessionSteps):
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
                 self._client_out = Outbound(
-                    self._client_transport, nursery, lambda _: self._lost(Side.CLIENT)
+                    self._client_transport,
+                    nursery,
+                    on_broken=lambda _: self._lost(Side.CLIENT),
+                    on_room=self._read_on,
                 )
                 if self._side.grant is not None:
                     self._adopt_grant(self._side.grant)
                 await self._guarded(self._deliver, ClientConnected())
-                self._spawn(self._read_client)
+                self._watch_client()
                 await self._over.wait()
                 await self._flush()
                 nursery.cancel_scope.cancel()
@@ -103,6 +108,12 @@ class GovernedSession(SessionSteps):
             with trio.CancelScope(shield=True):
                 await self._close_transports()
         return self._end_of().reason
+
+    def _watch_client(self) -> None:
+        transport = self._client_transport
+        transport.watch(self._services.readiness, self._client_readable)
+        if transport.has_unread:
+            self._spawn(self._read_unread, self._client_readable)
 
     def _end_of(self) -> Close:
         return self._close or Close(EndReason.INTERNAL_ERROR, "the process ended the session")
@@ -149,84 +160,189 @@ class GovernedSession(SessionSteps):
 
     # --- events -----------------------------------------------------------------------------------
 
-    async def _read_client(self) -> None:
-        out = self._client_out
-        assert out is not None
-        while self._close is None:
-            await out.below_high_water()
-            await self._target.below_high_water()
-            await self._resumed.wait()
+    def _client_readable(self) -> None:
+        transport = self._client_transport
+        while True:
+            if not self._may_read_client():
+                self._stop_reading(transport)
+                return
+            before_sign_in = self._side.tls is not None and self._grant is None
             try:
-                data = await self._client_transport.receive(
-                    stop_at_hello=self._side.tls is not None and self._grant is None
-                )
+                data = transport.receive_nowait(stop_at_hello=before_sign_in)
             except TransportError:
                 data = b""
+            if data is None:
+                self._write_before_reading(transport)
+                return
             self._limits.active()
             if not data:
-                await self._deliver(Closed(Side.CLIENT))
+                transport.pause()
+                self._take_turn(Closed(Side.CLIENT))
                 return
-            await self._deliver(ClientBytes(data))
+            self._take_turn(ClientBytes(data))
+            if not transport.has_unread:
+                return
 
-    async def _read_server(self, transport: Transport) -> None:
-        out = self._client_out
-        assert out is not None
-        while self._close is None and transport is self._target.transport:
-            await out.below_high_water()
+    def _server_readable(self, transport: Transport) -> None:
+        while True:
+            if not self._may_read_server() or transport is not self._target.transport:
+                self._stop_reading(transport)
+                return
             try:
-                data = await transport.receive()
+                data = transport.receive_nowait()
             except TransportError:
                 data = b""
-            if transport is not self._target.transport:
+            if data is None:
+                self._write_before_reading(transport)
                 return
             if not data:
-                await self._deliver(Closed(Side.SERVER))
+                transport.pause()
+                self._take_turn(Closed(Side.SERVER))
                 return
-            await self._deliver(ServerBytes(data))
+            self._take_turn(ServerBytes(data))
+            if not transport.has_unread:
+                return
+
+    def _may_read_client(self) -> bool:
+        return self._target.has_room and not self._client_paused and self._may_read_server()
+
+    def _may_read_server(self) -> bool:
+        out = self._client_out
+        return out is not None and out.has_room and self._turn.value > 0 and self._close is None
+
+    def _stop_reading(self, transport: Transport) -> None:
+        transport.pause()
+        self._stopped_reading = True
+
+    def _read_on(self) -> None:
+        if not self._stopped_reading or self._close is not None:
+            return
+        self._stopped_reading = False
+        server = self._target.transport
+        self._resume(self._client_transport, self._client_readable, self._may_read_client())
+        if server is not None:
+            self._resume(server, partial(self._server_readable, server), self._may_read_server())
+
+    def _resume(self, transport: Transport, readable: Callable[[], None], may_read: bool) -> None:
+        if not may_read:
+            self._stopped_reading = True
+            return
+        transport.resume()
+        if transport.has_unread:
+            self._spawn(self._read_unread, readable)
+
+    async def _read_unread(self, readable: Callable[[], None]) -> None:
+        """No event of the socket tells of bytes that were read off it already."""
+        await trio.lowlevel.checkpoint()
+        readable()
+
+    def _write_before_reading(self, transport: Transport) -> None:
+        if transport.wants_write:
+            transport.pause()
+            self._spawn(self._wait_to_write, transport)
+
+    async def _wait_to_write(self, transport: Transport) -> None:
+        try:
+            await transport.wait_writable()
+        except TransportError:
+            return
+        transport.resume()
 
     def _lost(self, side: Side) -> None:
         """A side cannot be sent to any more."""
         self._spawn(self._deliver, Closed(side))
 
+    # --- turns ------------------------------------------------------------------------------------
+
+    def _take_turn(self, event: Event) -> None:
+        """Hand an event in and run what the session says; the turn is free. What has to wait goes
+        on in a task, which keeps the turn."""
+        self._turn.acquire_nowait()
+        try:
+            later = self._begin(event)
+        except Exception as error:
+            self._fail(error)
+            later = None
+        if later is None:
+            self._turn_over(event)
+        else:
+            self._spawn(self._finish_turn, event, later)
+
     async def _deliver(self, event: Event) -> None:
-        """Take the turn, hand the event in, run what the session says."""
+        """Wait for the turn, hand the event in, run what the session says."""
+        await self._turn.acquire()
         try:
-            self._turn.acquire_nowait()
-        except trio.WouldBlock:
-            await self._turn.acquire()
-        try:
-            if self._close is None:
-                await self._handle_event(event)
-        finally:
+            later = self._begin(event)
+        except BaseException:
             self._turn.release()
+            raise
+        await self._finish_turn(event, later)
+
+    async def _finish_turn(self, event: Event, later: Later | None) -> None:
+        """Run what has to wait, and what comes behind it; then the turn is over."""
+        try:
+            while later is not None:
+                later = await self._wait_for(later)
+        except InterruptedStepError:
+            return
+        finally:
+            self._turn_over(event)
+
+    async def _wait_for(self, later: Later) -> Later | None:
+        try:
+            answer = await later.step()
+        except (SpoolFullError, OSError) as error:
+            self._events.clear()
+            self._commands = iter(())
+            answer = self._unrecorded(error)
+        if answer is not None:
+            self._events.append(answer)
+        return self._go_on()
+
+    def _begin(self, event: Event) -> Later | None:
+        if self._close is not None:
+            return None
+        self._events.clear()
+        self._commands = iter(self._session.handle(event))
+        return self._go_on()
+
+    def _go_on(self) -> Later | None:
+        """Run commands and hand in what they answer, until one has to wait or nothing is left."""
+        events = self._events
+        while self._close is None:
+            for command in self._commands:
+                try:
+                    answer = self._execute(command)
+                except (SpoolFullError, OSError) as error:
+                    events.clear()
+                    events.append(self._unrecorded(error))
+                    break
+                if answer is None:
+                    if self._close is not None:
+                        return None
+                elif isinstance(answer, Later):
+                    return answer
+                else:
+                    events.append(answer)
+            if not events:
+                return None
+            self._commands = iter(self._session.handle(events.popleft()))
+        return None
+
+    def _turn_over(self, event: Event) -> None:
+        self._turn.release()
         if isinstance(event, Closed) and self._close is None:
             reasons = {
                 Side.CLIENT: EndReason.CLIENT_CLOSED,
                 Side.SERVER: EndReason.TARGET_CLOSED,
             }
             self._closed_by(Close(reasons[event.side]))
+        self._read_on()
 
     async def _deliver_end(self, event: EndRequested) -> None:
         with trio.move_on_after(self._services.settings.close_grace_s):
             await self._deliver(event)
         self._closed_by(Close(event.reason, event.message))
-
-    async def _handle_event(self, event: Event) -> None:
-        events = deque([event])
-        while events and self._close is None:
-            for command in self._session.handle(events.popleft()):
-                try:
-                    answer = await self._execute(command)
-                except InterruptedStepError:
-                    return
-                except (SpoolFullError, OSError) as error:
-                    events.clear()
-                    events.append(self._unrecorded(error))
-                    break
-                if answer is not None:
-                    events.append(answer)
-                if self._close is not None:
-                    break
 
     def _unrecorded(self, error: Exception) -> EndRequested:
         """What cannot be recorded must not run."""

@@ -38,23 +38,28 @@ class TargetSide:
         return await upstream.connect(target, timeout_s=self._services.settings.connect_timeout_s)
 
     def adopt(
-        self, transport: Transport, nursery: trio.Nursery, on_broken: Callable[[str], None]
+        self,
+        transport: Transport,
+        nursery: trio.Nursery,
+        *,
+        on_broken: Callable[[str], None],
+        on_room: Callable[[], None],
     ) -> None:
         """Use this transport from now on; an older one is closed."""
         old, self.transport = self.transport, transport
         if old is not None:
             old.close()
-        self._out = Outbound(transport, nursery, on_broken)
+        self._out = Outbound(transport, nursery, on_broken=on_broken, on_room=on_room)
 
     def put(self, data: bytes) -> None:
         """Send behind what waits; nothing where there is no target (any more)."""
         if self._out is not None:
             self._out.put(data)
 
-    async def below_high_water(self) -> None:
-        """Wait until input that leads to output here may be taken."""
-        if self._out is not None:
-            await self._out.below_high_water()
+    @property
+    def has_room(self) -> bool:
+        """True while input that leads to output here may be taken."""
+        return self._out is None or self._out.has_room
 
     async def drained(self) -> None:
         """Wait until nothing waits to be sent."""

@@ -6,8 +6,10 @@ A TLS transport keeps OpenSSL's state inside the interpreter's SSL object; docs/
 can be handed over then. So the socket is a non-blocking standard one that is only *waited for*
 through trio, and TLS runs on the descriptor itself, not on memory buffers.
 
-One task reads and one task writes at a time. Reads are bounded by the caller's limit; nothing is
-read ahead, so that an upgrade to TLS never meets plaintext that came too early.
+A session is told by ``Readiness`` when there is something to read (``watch``) and takes it at once;
+before and after its life a task waits (``receive``). One reads and one writes at a time. Reads are
+bounded by the caller's limit; nothing is read ahead, so that an upgrade to TLS never meets
+plaintext that came too early.
 """
 
 from __future__ import annotations
@@ -16,13 +18,13 @@ import contextlib
 import socket
 import ssl
 import struct
+from collections.abc import Callable
 
 import trio
 
+from querykeep_relay.readiness import READ_BYTES, Readiness
 from querykeep_relay.tls import end_point_binding
 
-READ_BYTES = 64 * 1024
-"""Largest read: what a socket buffer gives at once; larger reads gain nothing measurable."""
 _TLS_RECORD_BYTES = 16 * 1024
 _KEEPALIVE_IDLE_S = 60
 """A network load balancer forgets a silent flow after 350 s; a NAT may do so after 60 s or more."""
@@ -47,7 +49,11 @@ class Transport:
         self._socket = sock
         self._leftover = leftover
         self._tls: ssl.SSLSocket | None = None
+        self._wants_write = False
         self._closed = False
+        self._readiness: Readiness | None = None
+        self._ready: Callable[[], None] | None = None
+        self._watched = False
         self.channel_binding = b""
         self.peer_address = _peer_address(sock)
         if sock.family in (socket.AF_INET, socket.AF_INET6):
@@ -84,32 +90,73 @@ class Transport:
         Raises:
             TransportError: Reset, timeout of keepalive, or broken TLS.
         """
-        if self._leftover:
-            data, self._leftover = self._leftover[:limit_bytes], self._leftover[limit_bytes:]
-            return data
         waited = False
         while True:
-            try:
-                if stop_at_hello and self._tls is None:
-                    seen = self._socket.recv(limit_bytes, socket.MSG_PEEK)
-                    data = self._socket.recv(_before_hello(seen)) if seen else b""
-                else:
-                    data = self._socket.recv(limit_bytes)
-            except (BlockingIOError, ssl.SSLWantReadError):
-                waited = True
-                await self._wait(trio.lowlevel.wait_readable)
-            except ssl.SSLWantWriteError:
-                waited = True
-                await self._wait(trio.lowlevel.wait_writable)
-            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-                return b""
-            except OSError as error:
-                raise TransportError(_describe(error)) from error
-            else:
+            data = self.receive_nowait(limit_bytes, stop_at_hello=stop_at_hello)
+            if data is not None:
                 if not waited:
                     # A peer that always has more must not keep the other sessions from running.
                     await trio.lowlevel.cancel_shielded_checkpoint()
                 return data
+            waited = True
+            if self._wants_write:
+                await self._wait(trio.lowlevel.wait_writable)
+            else:
+                await self._wait(trio.lowlevel.wait_readable)
+
+    def receive_nowait(
+        self, limit_bytes: int = READ_BYTES, *, stop_at_hello: bool = False
+    ) -> bytes | None:
+        """Return what ``receive`` returns, or None where that would have to wait."""
+        if self._leftover:
+            data, self._leftover = self._leftover[:limit_bytes], self._leftover[limit_bytes:]
+            return data
+        self._wants_write = False
+        try:
+            if stop_at_hello and self._tls is None:
+                seen = self._socket.recv(limit_bytes, socket.MSG_PEEK)
+                return self._socket.recv(_before_hello(seen)) if seen else b""
+            if self._readiness is None:
+                return self._socket.recv(limit_bytes)
+            buffer = self._readiness.buffer
+            return bytes(buffer[: self._socket.recv_into(buffer, min(limit_bytes, len(buffer)))])
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return None
+        except ssl.SSLWantWriteError:
+            self._wants_write = True
+            return None
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            return b""
+        except OSError as error:
+            raise TransportError(_describe(error)) from error
+
+    @property
+    def has_unread(self) -> bool:
+        """True where bytes wait on this side of the kernel, of which no socket event will tell."""
+        return bool(self._leftover) or (self._tls is not None and self._tls.pending() > 0)
+
+    @property
+    def wants_write(self) -> bool:
+        """True where the last read found nothing because TLS first has to write."""
+        return self._wants_write
+
+    def watch(self, readiness: Readiness, ready: Callable[[], None]) -> None:
+        """Have ``ready`` called whenever there may be something to read, until ``pause``."""
+        self._readiness, self._ready = readiness, ready
+        self.resume()
+
+    def pause(self) -> None:
+        """Stop the calls of ``watch``; safe to call at any time."""
+        if self._watched and self._readiness is not None:
+            self._readiness.forget(self._socket.fileno())
+        self._watched = False
+
+    def resume(self) -> None:
+        """Go on with them. ``has_unread`` must be looked at: nothing calls for that."""
+        if self._watched or self._closed or self._readiness is None or self._ready is None:
+            return
+        self._readiness.watch(self._socket.fileno(), self._ready)
+        self._watched = True
 
     def send_nowait(self, data: memoryview) -> int:
         """Send what the kernel takes at once and return how many bytes that was (0: none).
@@ -242,6 +289,7 @@ class Transport:
         Closing a socket with unread input makes the kernel send a reset, which can destroy our last
         message on its way: so input is read and thrown away for up to ``grace_s``.
         """
+        self.pause()
         self.send_eof()
         with trio.move_on_after(grace_s) as scope:
             scope.shield = True
@@ -255,6 +303,7 @@ class Transport:
         """Close at once; safe to call twice and while other tasks wait."""
         if self._closed:
             return
+        self.pause()
         self._closed = True
         trio.lowlevel.notify_closing(self._socket)
         self._socket.close()
