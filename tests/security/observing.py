@@ -158,14 +158,14 @@ def _drained(connection: pq.abc.PGconn) -> Iterator[pq.abc.PGresult]:
                 length, data = connection.get_copy_data(0)
                 if length <= 0:
                     break
-                yield _Copied(bytes(data))  # type: ignore[misc]  # shaped like a result
+                yield Copied(bytes(data))  # type: ignore[misc]  # shaped like a result
             continue
         if result.status == pq.ExecStatus.COPY_IN:
             connection.put_copy_end(b"no data")
         yield result
 
 
-class _Copied:
+class Copied:
     """COPY data in the shape of a result."""
 
     status = "copied"

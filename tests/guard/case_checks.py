@@ -1,0 +1,42 @@
+"""A policy case on real servers: twins see the same, and the case is not vacuous.
+
+Allowed: the governed answer is the same in both databases, and the same as without the guard.
+Masked: the same in both databases, though without the guard they differ.
+Refused: refused in both with the same text, and let through it would differ (or the case says why
+it cannot).
+"""
+
+from __future__ import annotations
+
+from tests.guard.policy_cases import PolicyCase
+from tests.guard.twin_runner import Twins, World, bare_difference, governed_differences, observe
+
+
+def check_on_server(case: PolicyCase, twins: Twins) -> str:
+    """Return what is wrong with a case on real servers; empty when it holds."""
+    program = (*case.before, case.statement)
+    road = twins.roads[0]
+    told = governed_differences(twins, program, road)
+    if told:
+        return f"the twins are told apart: {told[0]}"
+    seen = observe(twins, World.HERE, road, program, governed=True)[-1]
+    if case.verdict == "refused":
+        if seen.verdict != "refused" and "syntax" not in case.because:
+            return f"the session answered {seen.verdict}, not refused: {seen.data[:300]!r}"
+        if case.because.lower().encode() not in seen.data.lower():
+            return f"refused with another text: {seen.data[:600]!r}"
+    elif seen.verdict != "ok":
+        return f"it should run, but was {seen.verdict}: {seen.data[:600]!r}"
+    if case.verdict == "allowed":
+        bare = observe(twins, World.HERE, road, program, governed=False)[-1]
+        if not seen.same_as(bare, case.statement):
+            return f"the guard changed an answer with nothing to hide: {seen.data!r} {bare.data!r}"
+        if not case.relax and bare_difference(twins, program, road):
+            return "it shows what is hidden, and was allowed"
+        return ""
+    shown = bare_difference(twins, (*program, *case.shown_by), road)
+    if shown and case.alike:
+        return f"it does differ, though the case says that it cannot: {case.alike}"
+    if not shown and not case.alike:
+        return "vacuous: let through, it does not tell the databases apart"
+    return ""

@@ -1,0 +1,201 @@
+"""The twin-database check: what a person sees must not depend on what is hidden from him.
+
+Two databases, *here* and *there*, differ only in what the rules hide. A program (statements of one
+session, in order) is run in both, once through governed sessions and, where asked, once without the
+guard. Governed answers must be the same byte for byte; bare answers show whether the guard was
+needed at all. An engine brings a ``Twins``: how to open a session in either database.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+class World(enum.Enum):
+    """One of the two databases."""
+
+    HERE = "here"
+    THERE = "there"
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Everything that a client can see of one statement, as bytes.
+
+    Attributes:
+        data: Descriptions, rows, tags, errors, notices, state of the transaction.
+        verdict: ``refused`` when the guard refused it, ``failed`` when the engine did, else ``ok``.
+        loose: The same with rows sorted, for statements that leave their order open.
+    """
+
+    data: bytes
+    verdict: str
+    loose: bytes
+
+    def same_as(self, other: Observation, statement: str) -> bool:
+        """Return whether two answers to one statement tell nothing apart. Rows may come in another
+        order where no ORDER BY is written."""
+        if self.data == other.data:
+            return True
+        return "order by" not in statement.lower() and self.loose == other.loose
+
+
+class Session(Protocol):
+    """One connection."""
+
+    def observe(self, statement: str) -> Observation:
+        """Run a statement and return what was seen."""
+        ...
+
+    def close(self) -> None:
+        """End it."""
+        ...
+
+
+class Twins(Protocol):
+    """Two databases and the ways into them. Each session starts with the databases as they were
+    made; what a program wrote must be undone when its sessions close."""
+
+    roads: tuple[str, ...]
+
+    def session(self, world: World, road: str, *, governed: bool) -> Session:
+        """Open a session."""
+        ...
+
+
+Program = Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A statement whose governed answer told the databases apart."""
+
+    road: str
+    program: tuple[str, ...]
+    number: int
+    here: bytes
+    there: bytes
+
+    def __str__(self) -> str:
+        """Show the statement, those before it, and where the answers part."""
+        at = next(
+            (i for i, (a, b) in enumerate(zip(self.here, self.there, strict=False)) if a != b),
+            min(len(self.here), len(self.there)),
+        )
+        start = max(0, at - 80)
+        before = "".join(f"    {text}\n" for text in self.program[: self.number])
+        return (
+            f"{self.road}:\n{before}  > {self.program[self.number]}\n"
+            f"  here  {self.here[start : at + 120]!r}\n  there {self.there[start : at + 120]!r}"
+        )
+
+
+@dataclass(slots=True)
+class Report:
+    """What a run over programs found. Counts are of statements, on every road together."""
+
+    statements: int = 0
+    allowed: int = 0
+    refused: int = 0
+    failed: int = 0
+    would_leak: int = 0
+    restless: int = 0
+    differences: list[Difference] = field(default_factory=list)
+
+    @property
+    def ran(self) -> int:
+        """Statements that the guard let through, whether or not the engine then ran them."""
+        return self.allowed + self.failed
+
+    def __str__(self) -> str:
+        """One line of figures."""
+        total = max(1, self.statements)
+        return (
+            f"{self.statements} statements: {len(self.differences)} differences, "
+            f"{100 * self.allowed / total:.1f} % allowed, "
+            f"{100 * self.refused / total:.1f} % refused, "
+            f"{100 * self.failed / total:.1f} % failed at the server, "
+            f"{100 * self.would_leak / total:.1f} % would have leaked ungoverned, "
+            f"{self.restless} differ from run to run"
+        )
+
+
+def observe(
+    twins: Twins, world: World, road: str, program: Program, *, governed: bool
+) -> list[Observation]:
+    """Run a program in one database."""
+    with closing(twins.session(world, road, governed=governed)) as session:
+        return [session.observe(statement) for statement in program]
+
+
+def governed_differences(twins: Twins, program: Program, road: str) -> list[Difference]:
+    """Return the statements of a program that tell the databases apart through the guard.
+
+    What differs from run to run by itself (clocks, random numbers) is told by a second run *here*.
+    """
+    here = observe(twins, World.HERE, road, program, governed=True)
+    there = observe(twins, World.THERE, road, program, governed=True)
+    return _told(twins, program, road, here, there)[0]
+
+
+def _told(
+    twins: Twins,
+    program: Program,
+    road: str,
+    here: list[Observation],
+    there: list[Observation],
+) -> tuple[list[Difference], int]:
+    suspects = [
+        number
+        for number, statement in enumerate(program)
+        if not here[number].same_as(there[number], statement)
+    ]
+    if not suspects:
+        return [], 0
+    again = observe(twins, World.HERE, road, program, governed=True)
+    told = [
+        Difference(road, tuple(program), number, here[number].data, there[number].data)
+        for number in suspects
+        if again[number].same_as(here[number], program[number])
+    ]
+    return told, len(suspects) - len(told)
+
+
+def bare_difference(twins: Twins, program: Program, road: str) -> bool:
+    """Return whether a program tells the databases apart when nothing guards them."""
+    here = observe(twins, World.HERE, road, program, governed=False)
+    there = observe(twins, World.THERE, road, program, governed=False)
+    return any(
+        not one.same_as(other, statement)
+        for one, other, statement in zip(here, there, program, strict=True)
+    )
+
+
+def run(twins: Twins, programs: Iterable[Program], roads: Iterator[str]) -> Report:
+    """Run programs, each on the next road, governed and bare, and report."""
+    report = Report()
+    for program in programs:
+        road = next(roads)
+        here = observe(twins, World.HERE, road, program, governed=True)
+        there = observe(twins, World.THERE, road, program, governed=True)
+        told, restless = _told(twins, program, road, here, there)
+        report.differences += told
+        report.restless += restless
+        bare_here = observe(twins, World.HERE, road, program, governed=False)
+        bare_there = observe(twins, World.THERE, road, program, governed=False)
+        for number, statement in enumerate(program):
+            report.statements += 1
+            match here[number].verdict:
+                case "refused":
+                    report.refused += 1
+                case "failed":
+                    report.failed += 1
+                case _:
+                    report.allowed += 1
+            if not bare_here[number].same_as(bare_there[number], statement):
+                report.would_leak += 1
+    return report
