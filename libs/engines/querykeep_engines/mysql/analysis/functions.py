@@ -86,12 +86,17 @@ TOTAL = word_set("""
     ORD HEX MD5 SHA SHA1 SHA2 CRC32 TO_BASE64 QUOTE SOUNDEX ISNULL INSTR LOCATE POSITION
     SUBSTRING_INDEX REPLACE CHARSET COLLATION COERCIBILITY
     """)
-GROWTH = {"HEX": 2, "TO_BASE64": 2, "QUOTE": 2, "REPLACE": 64, "CONCAT_WS": 2}
+NUMERIC_RESULTS = word_set("""
+    LENGTH CHAR_LENGTH CHARACTER_LENGTH OCTET_LENGTH BIT_LENGTH ASCII ORD CRC32 ISNULL INSTR LOCATE
+    POSITION COERCIBILITY
+    """)
+"""Total functions that give a number."""
+
+GROWTH = {"HEX": 2, "TO_BASE64": 2, "QUOTE": 3, "UPPER": 3, "UCASE": 3, "LOWER": 3, "LCASE": 3}
 """How much longer than its argument a total function's result can be."""
+
+FIXED_SIZE = 128
+"""What digests and names of character sets take."""
 
 ALL_ARGUMENTS_FREE = frozenset({"CONCAT", "CONCAT_WS", "COALESCE", "IFNULL", "NVL"})
 """Total functions in which every argument may hold a stored value."""
-
-MAX_WEIGHT = 512
-"""Beyond this many copies of a stored value in one expression its length could overrun the packet
-limit, which would be seen."""

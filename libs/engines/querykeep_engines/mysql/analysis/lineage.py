@@ -8,33 +8,49 @@ from dataclasses import dataclass, field
 from querykeep_guard.sql.facts import ColumnName, ColumnOrigin, ExpressionClass, RelationName
 
 IDENTITY, TOTAL, OTHER = 0, 1, 2
+UNBOUNDED = 1 << 40
+"""The size of a value of which no bound is known, in bytes."""
 CLASSES = (ExpressionClass.IDENTITY, ExpressionClass.TOTAL, ExpressionClass.OTHER)
 
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """The stored columns that a value is made of. ``rank`` is IDENTITY, TOTAL or OTHER; ``weight``
-    how many copies of stored values it can hold."""
+    """The stored columns that a value is made of. ``rank`` is IDENTITY, TOTAL or OTHER; ``size``
+    the most bytes that it can have, constants in it counted: a result beyond the packet limit
+    becomes NULL with a warning, which would tell how long a stored value is. ``is_binary``: its
+    bytes may be no text, so that reading them as text can warn."""
 
     sources: frozenset[ColumnName] = frozenset()
     rank: int = IDENTITY
-    weight: int = 0
+    size: int = UNBOUNDED
     origin: ColumnOrigin | None = None
+    is_binary: bool = False
 
 
 NOTHING = Lineage()
+"""A value of which only is known that no stored value is in it."""
 
 
 def combine(parts: Iterable[Lineage], rank: int) -> Lineage:
-    """Return the lineage of a value made of others by something of class ``rank``."""
+    """Return the lineage of a value chosen or made from others by something of class ``rank``, and
+    that is no longer than the longest of them."""
     sources: frozenset[ColumnName] = frozenset()
-    weight = 0
+    size = 0
+    is_binary = False
     for part in parts:
+        size = max(size, part.size)
+        is_binary = is_binary or part.is_binary
         if part.sources:
             sources = sources | part.sources if sources else part.sources
             rank = max(rank, part.rank)
-            weight += part.weight
-    return Lineage(sources, rank, weight) if sources else NOTHING
+    return Lineage(sources, rank if sources else IDENTITY, size, None, is_binary)
+
+
+def without_origin(lineage: Lineage) -> Lineage:
+    """Return the lineage of the same value where the protocol no longer names its column."""
+    if lineage.origin is None:
+        return lineage
+    return Lineage(lineage.sources, lineage.rank, lineage.size, None, lineage.is_binary)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +95,7 @@ class Binding:
 class Scope:
     """The names that an expression sees. ``visible`` is the row of FROM with USING columns merged;
     ``aliases`` the select list's; ``see_aliases`` whether expressions at this level may use
-    them."""
+    them; ``window_keys`` are unqualified names in the keys of windows, with their positions."""
 
     parent: Scope | None
     bindings: list[Binding] = field(default_factory=list)
@@ -89,6 +105,7 @@ class Scope:
     star_is_certain: bool = True
     ctes: dict[str, tuple[NamedColumn, ...]] = field(default_factory=dict)
     windows: frozenset[str] = frozenset()
+    window_keys: list[tuple[str, int]] = field(default_factory=list)
     _by_key: dict[str, list[Lineage]] | None = None
 
     def is_open(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from querykeep_engines.kit.lexing import word_set
 from querykeep_engines.mysql.analysis.lineage import IDENTITY, Lineage, NamedColumn
+from querykeep_engines.mysql.analysis.sizes import is_binary, size_of
 from querykeep_guard.contracts.catalog import Catalog, Relation
 from querykeep_guard.sql.facts import ColumnName, ColumnOrigin, RelationName
 
@@ -85,10 +86,11 @@ class CatalogIndex:
                     Lineage(
                         frozenset({ColumnName(relation.schema, relation.name, column.name)}),
                         IDENTITY,
-                        1,
+                        size_of(column.type_name),
                         ColumnOrigin(
                             schema=relation.schema, table=relation.name, column=column.name
                         ),
+                        is_binary(column.type_name),
                     ),
                 )
                 for column in relation.columns

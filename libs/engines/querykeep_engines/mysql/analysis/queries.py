@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+from querykeep_engines.mysql.analysis.keys import KeyAnalysis
 from querykeep_engines.mysql.analysis.lineage import (
     IDENTITY,
     NOTHING,
-    TOTAL,
     Binding,
-    Lineage,
     NamedColumn,
     Scope,
     combine,
     named,
+    without_origin,
 )
-from querykeep_engines.mysql.analysis.relations import UNKNOWN_COLUMNS, RelationAnalysis
+from querykeep_engines.mysql.analysis.relations import DEFINED_LATER, UNKNOWN_COLUMNS
 from querykeep_engines.mysql.syntax import nodes as n
 from querykeep_guard.sql.facts import ColumnRole, Effect, StatementSyntaxError
 
 _MAX_SELECTS = 5_000
 _DISTINCT = frozenset({"DISTINCT", "DISTINCTROW"})
-_VARIABLES_HINT = "SET_VAR"
 
 
-class QueryAnalysis(RelationAnalysis):
+class QueryAnalysis(KeyAnalysis):
     """Finds the outputs of queries and notes what their clauses use."""
 
     _selects = 0
@@ -59,6 +58,9 @@ class QueryAnalysis(RelationAnalysis):
         self, with_: n.With, scope: Scope | None, outer: dict[str, tuple[NamedColumn, ...]]
     ) -> dict[str, tuple[NamedColumn, ...]]:
         ctes = dict(outer)
+        if with_.recursive:
+            # MariaDB looks for a name in the whole clause, also behind the table that uses it.
+            ctes.update((self._cte_key(t.name.value), DEFINED_LATER) for t in with_.tables)
         for table in with_.tables:
             around = Scope(scope, ctes=ctes)
             key = self._cte_key(table.name.value)
@@ -85,7 +87,8 @@ class QueryAnalysis(RelationAnalysis):
                 break
             known = found
         for column, first in zip(found, seed, strict=False):
-            if column.lineage.sources - first.lineage.sources or column.lineage.rank > TOTAL:
+            # The first part fixes the column's length: what later parts make longer is an error.
+            if column.lineage.sources - first.lineage.sources or column.lineage.rank > IDENTITY:
                 self.record.use(column.lineage, ColumnRole.FUNCTION, "WITH RECURSIVE")
         return found
 
@@ -126,11 +129,7 @@ class QueryAnalysis(RelationAnalysis):
                     lineage, ColumnRole.SET_OPERATION, query.rest[0][0][0], query.position
                 )
         return tuple(
-            NamedColumn(
-                column.name,
-                column.key,
-                Lineage(lineage.sources, lineage.rank, lineage.weight),
-            )
+            NamedColumn(column.name, column.key, without_origin(lineage))
             for column, lineage in zip(first, lineages, strict=True)
         )
 
@@ -174,11 +173,11 @@ class QueryAnalysis(RelationAnalysis):
         self._selects += 1
         if self._selects > _MAX_SELECTS:
             raise StatementSyntaxError("the statement has too many queries in it", select.position)
-        self._check_hint(select.hint.value if select.hint is not None else "")
         scope = Scope(outer, ctes=ctes)
         scope.windows = frozenset(name.value.lower() for name, _ in select.windows)
         if select.table is not None:
             self._from(select.table, scope)
+        self._check_hint(select.hint, scope)
         if select.where is not None:
             self.predicate(select.where, scope, "WHERE")
         for name, window in select.windows:
@@ -199,6 +198,7 @@ class QueryAnalysis(RelationAnalysis):
                     lineage if known is None else combine((known, lineage), IDENTITY)
                 )
         found = tuple(columns)
+        self._window_aliases(scope, found)
         for key in select.group:
             self._key(key.value, found, scope, ColumnRole.GROUP, "GROUP BY", alias_first=False)
         scope.see_aliases = True
@@ -212,10 +212,6 @@ class QueryAnalysis(RelationAnalysis):
             self._into(select.into, found)
         return found, scope
 
-    def _check_hint(self, hint: str) -> None:
-        if _VARIABLES_HINT in hint.upper():
-            self.record.problem("unsupported", "the optimizer hint SET_VAR is not supported")
-
     @staticmethod
     def _output_name(item: n.SelectItem) -> str:
         if item.alias is not None:
@@ -228,55 +224,6 @@ class QueryAnalysis(RelationAnalysis):
         if isinstance(value, n.Literal) and value.kind == "string":
             return value.value
         return item.text
-
-    def _key(
-        self,
-        value: n.Expression,
-        columns: tuple[NamedColumn, ...],
-        scope: Scope,
-        role: ColumnRole,
-        clause: str,
-        *,
-        alias_first: bool,
-    ) -> None:
-        """Note one key of GROUP BY or ORDER BY: an ordinal, an alias, a column, an expression."""
-        inner = value
-        while isinstance(inner, n.Paren):
-            inner = inner.value
-        if isinstance(value, n.Literal) and value.kind == "number":
-            if value.value.isdigit() and 0 < int(value.value) <= len(columns):
-                lineage = columns[int(value.value) - 1].lineage
-                self.record.use(lineage, role, clause, value.position)
-            return
-        if isinstance(inner, n.ColumnRef) and len(inner.parts) == 1:
-            key = inner.parts[0].value.lower()
-            matching = [column.lineage for column in columns if column.key == key]
-            if matching and (alias_first or not scope.find_all(key)):
-                for lineage in matching:
-                    self.record.use(lineage, role, clause, inner.position)
-                return
-            for lineage in matching:
-                self.record.use(lineage, role, clause, inner.position)
-        outer, scope.see_aliases = scope.see_aliases, True
-        self.predicate(value, scope, clause, role)
-        scope.see_aliases = outer
-
-    def _order(
-        self,
-        query: n.QueryExpression,
-        columns: tuple[NamedColumn, ...],
-        inner: Scope | None,
-        scope: Scope | None,
-        ctes: dict[str, tuple[NamedColumn, ...]],
-    ) -> None:
-        if not query.order:
-            return
-        at = inner
-        if at is None:
-            at = Scope(scope, ctes=ctes, visible=list(columns))
-            at.bindings = [Binding("", "", None, columns)]
-        for item in query.order:
-            self._key(item.value, columns, at, ColumnRole.ORDER, "ORDER BY", alias_first=True)
 
     def _into(self, into: n.Into, columns: tuple[NamedColumn, ...]) -> None:
         effects = self.record.effects
@@ -307,6 +254,7 @@ class QueryAnalysis(RelationAnalysis):
         """Bind a table reference; return the row that it contributes."""
         if isinstance(table, n.BaseTable):
             binding = self._named_table(table.table, table.alias, scope.ctes)
+            self._check_selection(table, binding)
         elif isinstance(table, n.DerivedTable):
             binding = self._derived(table, scope)
         elif isinstance(table, n.ParenTable):

@@ -13,6 +13,7 @@ from querykeep_engines.mysql.analysis.lineage import (
     NamedColumn,
     combine,
     named,
+    without_origin,
 )
 from querykeep_engines.mysql.analysis.names import (
     SIZE_COLUMNS,
@@ -31,6 +32,9 @@ from querykeep_guard.sql.facts import Effect, RelationName, StatementSyntaxError
 UNKNOWN_COLUMNS = NamedColumn("*", "*", NOTHING)
 """Stands in a row for columns whose number and names are not known."""
 
+DEFINED_LATER = (NamedColumn("(defined later)", "", NOTHING),)
+"""The columns of a common table that is defined behind the one that names it."""
+
 
 class RelationAnalysis(ValueAnalysis):
     """Binds relations; view bodies are analyzed by the query analysis built on it."""
@@ -42,7 +46,7 @@ class RelationAnalysis(ValueAnalysis):
     def _made(label: str, columns: tuple[NamedColumn, ...]) -> Binding:
         """Bind the outputs of a query: no origin, and open where its width is not known."""
         known = tuple(
-            NamedColumn(c.name, c.key, Lineage(c.lineage.sources, c.lineage.rank, c.lineage.weight))
+            NamedColumn(c.name, c.key, without_origin(c.lineage))
             for c in columns
             if c is not UNKNOWN_COLUMNS
         )
@@ -58,6 +62,14 @@ class RelationAnalysis(ValueAnalysis):
         label = alias.name if alias is not None else name
         if len(table.parts) == 1:
             cte = ctes.get(self._cte_key(name))
+            if cte is DEFINED_LATER:
+                self.record.problem(
+                    "unsupported",
+                    f'common table "{name}" is used before it is defined',
+                    object_=name,
+                    position=table.position,
+                )
+                return Binding(label, "", None, (), open=True)
             if cte is not None:
                 return self._made(label, cte)
             if any(key.lower() == name.lower() for key in ctes):
@@ -164,8 +176,9 @@ class RelationAnalysis(ValueAnalysis):
                     Lineage(
                         own.sources | made.sources,
                         TOTAL if made.sources else IDENTITY,
-                        own.weight + made.weight,
+                        own.size,
                         own.origin,
+                        own.is_binary,
                     ),
                 )
         return tuple(columns)
@@ -214,7 +227,9 @@ class RelationAnalysis(ValueAnalysis):
                 Lineage(
                     own.lineage.sources | made.lineage.sources,
                     made.lineage.rank,
-                    max(1, made.lineage.weight),
+                    made.lineage.size,
+                    None,
+                    made.lineage.is_binary,
                 ),
             )
             for own, made in zip(base, body, strict=True)

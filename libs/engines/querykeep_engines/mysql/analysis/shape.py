@@ -9,7 +9,9 @@ from querykeep_engines.kit.lexing import LITERAL_KINDS, Token, TokenKind
 from querykeep_engines.mysql.syntax.modes import LexicalModes
 
 _SHAPED = frozenset({"SELECT", "WITH", "INSERT", "REPLACE", "UPDATE", "DELETE", "("})
-_KEEP = frozenset({"SELECT", "RETURNING", "ORDER", "GROUP", "SET", "VALUES", "VALUE", "WITH"})
+_KEEP = frozenset(
+    {"SELECT", "RETURNING", "ORDER", "GROUP", "SET", "VALUES", "VALUE", "WITH", "DUPLICATE"}
+)
 _STRIP = frozenset({"FROM", "WHERE", "HAVING", "ON", "LIMIT"})
 _LONG_LITERAL = 32
 _MARKS = {

@@ -17,7 +17,7 @@ from querykeep_engines.mysql.analysis.lineage import (
 from querykeep_engines.mysql.syntax.modes import LexicalModes
 from querykeep_guard.sql.facts import STORED_SIZE
 
-SIZE = Lineage(frozenset({STORED_SIZE}), IDENTITY, 1)
+SIZE = Lineage(frozenset({STORED_SIZE}), IDENTITY, 20)
 """The lineage of a value that tells how much is stored."""
 
 _INDEX = (

@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING
 
 from querykeep_engines.mysql.analysis import functions as f
 from querykeep_engines.mysql.analysis.lineage import (
+    IDENTITY,
     NOTHING,
     OTHER,
     TOTAL,
+    UNBOUNDED,
     Lineage,
     NamedColumn,
     Scope,
     combine,
+    without_origin,
 )
 from querykeep_engines.mysql.analysis.resolution import NameResolution
+from querykeep_engines.mysql.analysis.sizes import MAX_SIZE, NUMBER_SIZE
+from querykeep_engines.mysql.analysis.walking import names_within
 from querykeep_engines.mysql.syntax import nodes as n
 from querykeep_engines.mysql.syntax.words import AGGREGATES, WINDOW_ONLY
 from querykeep_guard.sql.facts import ColumnRole, Effect
@@ -80,6 +85,12 @@ class ValueAnalysis(NameResolution):
     def _constant(self, expression: Expression, scope: Scope) -> Lineage:
         return NOTHING
 
+    def _literal_value(self, expression: n.Literal, scope: Scope) -> Lineage:
+        is_binary = expression.kind in ("hex", "bit") or (
+            expression.tokens[0].value in ("_BINARY", "BINARY")
+        )
+        return Lineage(size=4 * len(expression.value), is_binary=is_binary)
+
     def _column(self, expression: n.ColumnRef, scope: Scope) -> Lineage:
         return self.resolve(expression, scope)
 
@@ -91,7 +102,7 @@ class ValueAnalysis(NameResolution):
         if expression.operator in ("NOT", "!"):
             return self._conditional((operand,), f"operator {expression.operator}", expression)
         if expression.operator == "BINARY":
-            return combine((operand,), TOTAL)
+            return self._as_binary(operand)
         return self._fallible((operand,), f"operator {expression.operator}", expression)
 
     def _chain(self, expression: n.Chain, scope: Scope) -> Lineage:
@@ -101,7 +112,7 @@ class ValueAnalysis(NameResolution):
             operators.append(operator)
             parts.append(self._lineage(operand, scope))
         if self.record.modes.pipes_as_concat and set(operators) == {"||"}:
-            return self._total(parts, 1, "operator ||", expression)
+            return self._total(parts, sum(part.size for part in parts), "operator ||", expression)
         if all(op in _LOGICAL or op == "||" for op in operators):
             return self._conditional(parts, f"operator {operators[0]}", expression)
         return self._fallible(parts, f"operator {operators[0]}", expression)
@@ -113,24 +124,29 @@ class ValueAnalysis(NameResolution):
         found = combine(parts, OTHER)
         if found.sources and not self._in_predicate:
             self.record.use(found, ColumnRole.FUNCTION, what, expression.position)
-        return found
+        return Lineage(found.sources, found.rank, NUMBER_SIZE)
 
     def _fallible(
         self, parts: tuple[Lineage, ...] | list[Lineage], what: str, expression: Expression
     ) -> Lineage:
-        """Something that can fail or warn depending on its operands."""
+        """Something that can fail or warn depending on its operands, and of any length."""
         found = combine(parts, OTHER)
         if found.sources:
             self.record.use(found, ColumnRole.FUNCTION, what, expression.position)
-        return found
+        return Lineage(found.sources, found.rank, UNBOUNDED, None, True)
 
-    def _total(
-        self, parts: list[Lineage], growth: int, what: str, expression: Expression
-    ) -> Lineage:
+    def _total(self, parts: list[Lineage], size: int, what: str, expression: Expression) -> Lineage:
+        """Something that never fails or warns, unless its result of ``size`` bytes is longer than
+        its longest operand and overruns the packet limit."""
         found = combine(parts, TOTAL)
-        if found.weight * growth > f.MAX_WEIGHT:
+        if size > max(MAX_SIZE, found.size):
             return self._fallible(parts, what, expression)
-        return Lineage(found.sources, found.rank, found.weight * growth)
+        return Lineage(found.sources, found.rank, size, None, found.is_binary)
+
+    @staticmethod
+    def _as_binary(operand: Lineage) -> Lineage:
+        rank = max(TOTAL, operand.rank) if operand.sources else operand.rank
+        return Lineage(operand.sources, rank, operand.size, None, True)
 
     def _assignment(self, expression: n.Assignment, scope: Scope) -> Lineage:
         found = self._lineage(expression.value, scope)
@@ -212,14 +228,12 @@ class ValueAnalysis(NameResolution):
         return combine([self._lineage(item, scope) for item in expression.items], OTHER)
 
     def _paren(self, expression: n.Paren, scope: Scope) -> Lineage:
-        found = self._lineage(expression.value, scope)
-        return Lineage(found.sources, found.rank, found.weight)
+        return without_origin(self._lineage(expression.value, scope))
 
     def _subquery(self, expression: n.SubqueryExpression, scope: Scope) -> Lineage:
         found = self.query_columns(expression.query, scope)
         if len(found) == 1:
-            lineage = found[0].lineage
-            return Lineage(lineage.sources, lineage.rank, lineage.weight)
+            return without_origin(found[0].lineage)
         return combine((column.lineage for column in found), OTHER)
 
     def _exists(self, expression: n.Exists, scope: Scope) -> Lineage:
@@ -274,11 +288,25 @@ class ValueAnalysis(NameResolution):
         what: str,
     ) -> Lineage:
         if name in f.TOTAL and self._is_total(name, args, parts):
-            return self._total(parts, f.GROWTH.get(name, 1), what, expression)
+            return self._total(parts, self._size(name, args, parts), what, expression)
         if name == "IF":
             tested = self._conditional(parts[:1], "function if()", expression)
             return combine((tested, *parts[1:]), OTHER if tested.sources else TOTAL)
         return self._fallible(parts, what, expression)
+
+    @staticmethod
+    def _size(name: str, args: tuple[Expression, ...], parts: list[Lineage]) -> int:
+        """Return the most bytes that a total function gives."""
+        if name in f.NUMERIC_RESULTS:
+            return NUMBER_SIZE
+        if name == "CONCAT":
+            return sum(part.size for part in parts)
+        if name == "CONCAT_WS":
+            return sum(part.size for part in parts[1:]) + parts[0].size * len(parts)
+        size = max(part.size for part in parts)
+        if name == "REPLACE" and isinstance(args[1], n.Literal) and len(args) > 2:
+            return size * max(1, -(-parts[2].size // max(1, len(args[1].value))))
+        return max(size * f.GROWTH.get(name, 1), f.FIXED_SIZE)
 
     def _is_total(self, name: str, args: tuple[Expression, ...], parts: list[Lineage]) -> bool:
         """True when no stored value steers the function, and its result stays small."""
@@ -360,6 +388,7 @@ class ValueAnalysis(NameResolution):
 
     def window(self, window: n.Window, scope: Scope) -> Lineage:
         """Note the columns of a window specification; return what its rows depend on."""
+        scope.window_keys += names_within((window.partition, window.order))
         parts = [self._lineage(part, scope) for part in window.partition]
         parts += [self._lineage(item.value, scope) for item in window.order]
         parts += [
@@ -384,14 +413,27 @@ class ValueAnalysis(NameResolution):
         if name == "TRIM":
             subject = parts[-1]
             if len(args) == 1 or isinstance(args[0], n.Literal):
-                return self._total([subject], 1, what, expression)
+                return self._total([subject], subject.size, what, expression)
         if name == "CONVERT" and "USING" in expression.form:
             charset = expression.form[-1]
-            if isinstance(charset, n.Name) and charset.value.lower() in ("utf8mb4", "binary"):
-                return self._total(parts, 1, what, expression)
-        if name in ("CAST", "CONVERT") and self._is_plain_char(expression):
-            return self._total(parts, 1, what, expression)
+            into = charset.value.lower() if isinstance(charset, n.Name) else ""
+            if into == "binary":
+                return self._as_binary(parts[0])
+            if into == "utf8mb4" and self._is_stored_text(parts[0]):
+                return self._total(parts, parts[0].size, what, expression)
+        if (
+            name in ("CAST", "CONVERT")
+            and self._is_plain_char(expression)
+            and self._is_stored_text(parts[0])
+        ):
+            return self._total(parts, parts[0].size, what, expression)
         return self._builtin(name, expression, args, parts, what)
+
+    @staticmethod
+    def _is_stored_text(operand: Lineage) -> bool:
+        """True for a stored value as it stands that is text, a number or a time: bytes that are no
+        text, or text that was cut as bytes, would be read with a warning."""
+        return operand.rank == IDENTITY and not operand.is_binary
 
     @staticmethod
     def _is_plain_char(expression: n.SpecialCall) -> bool:
@@ -405,7 +447,7 @@ class ValueAnalysis(NameResolution):
 
 
 _METHODS: dict[type, Callable[..., Lineage]] = {
-    n.Literal: ValueAnalysis._constant,
+    n.Literal: ValueAnalysis._literal_value,
     n.Parameter: ValueAnalysis._constant,
     n.UserVariable: ValueAnalysis._constant,
     n.SystemVariable: ValueAnalysis._constant,

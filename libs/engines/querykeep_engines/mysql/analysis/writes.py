@@ -193,12 +193,12 @@ class WriteAnalysis(QueryAnalysis):
     def insert(self, statement: n.Insert) -> tuple[NamedColumn, ...] | None:
         """Analyze INSERT or REPLACE; return the outputs of RETURNING."""
         record = self.record
-        self._check_hint(statement.hint.value if statement.hint is not None else "")
         schema, name = self._split(statement.table)
         relation, written = self.target(schema, name, statement.table.position)
         columns = self._target_columns(relation, written, statement.table.position)
         binding = Binding(name, written.schema, written, columns, open=relation is None)
         scope = Scope(None, [binding], list(columns))
+        self._check_hint(statement.hint, scope)
         clause = f"{statement.verb} INTO"
         record.kinds.setdefault("insert")
         if statement.verb == "REPLACE":
@@ -218,10 +218,14 @@ class WriteAnalysis(QueryAnalysis):
             for column in found:
                 self._copied_value(column.lineage, clause, statement.query.position)
         if relation is not None:
-            events = ("insert", "update") if statement.on_duplicate else ("insert",)
-            self.judge(
-                relation, (*events, "delete") if statement.verb == "REPLACE" else events, None
-            )
+            events: tuple[str, ...] = ("insert",)
+            if statement.on_duplicate:
+                events = ("insert", "update")
+            if statement.verb == "REPLACE":
+                # A row that equals the stored one counts once, another twice.
+                self._all_judged(relation, "REPLACE, which compares whole rows")
+                events = (*events, "delete")
+            self.judge(relation, events, None)
         if statement.on_duplicate:
             self._on_duplicate(statement, scope, columns, query_scope)
         return self._returning(statement.returning, scope)
@@ -324,13 +328,13 @@ class WriteAnalysis(QueryAnalysis):
 
     def update(self, statement: n.Update) -> None:
         """Analyze UPDATE."""
-        self._check_hint(statement.hint.value if statement.hint is not None else "")
         self.record.kinds.setdefault("update")
         self.record.effects.add(Effect.WRITE)
         scope = Scope(None)
         if statement.with_ is not None:
             scope.ctes = self._common_tables(statement.with_, None, {})
         self._from(statement.table, scope)
+        self._check_hint(statement.hint, scope)
         touched: dict[RelationName, set[str]] = {}
         for item in statement.assignments:
             column = self.resolve(item.column, scope)
@@ -379,13 +383,13 @@ class WriteAnalysis(QueryAnalysis):
 
     def delete(self, statement: n.Delete) -> tuple[NamedColumn, ...] | None:
         """Analyze DELETE; return the outputs of RETURNING."""
-        self._check_hint(statement.hint.value if statement.hint is not None else "")
         self.record.kinds.setdefault("delete")
         scope = Scope(None)
         if statement.with_ is not None:
             scope.ctes = self._common_tables(statement.with_, None, {})
         if statement.table is not None:
             self._from(statement.table, scope)
+        self._check_hint(statement.hint, scope)
         for target, _ in statement.targets:
             binding = self._delete_target(target, scope, statement.style)
             if binding is None or binding.relation is None:
