@@ -16,12 +16,13 @@ from typing import Any, TypeVar
 
 import trio
 
-from querykeep_agent.errors import AgentError, NotSignedInError
+from querykeep_agent.errors import AgentError, NotSignedInError, UnreachableError
 from querykeep_agent.home import Home, Server
 from querykeep_agent.proofs import AgentKey, new_password, sign_refresh
-from querykeep_agent.web import clock_fault, open_api
+from querykeep_agent.web import BusyError, ProtocolMismatchError, clock_fault, open_api
 
 _RENEW_BEFORE_S = 60.0
+_ASK_AGAIN_S = (0.2, 2.0)
 T = TypeVar("T")
 
 
@@ -176,13 +177,23 @@ class Account:
         return fresh
 
     async def _ask_for_tokens(self, body: dict[str, object]) -> Tokens | None:
-        """Return new tokens, None when the server turns the old one down for good."""
+        """Return new tokens, None when the server turns the old one down for good.
+
+        An answer that was lost is asked for again at once: the server gives the same rotation to
+        the same key for a short time, and takes a later return of the token for a theft.
+        """
         async with open_api(self.server.signin, "the sign-in server", self.server.ca_pem) as api:
-            try:
-                return Tokens.read(await api.call("POST", "/v1/tokens", body))
-            except NotSignedInError as error:
-                if fault := await clock_fault(api):
-                    raise AgentError(fault) from error
+            for pause_s in (*_ASK_AGAIN_S, None):
+                try:
+                    return Tokens.read(await api.call("POST", "/v1/tokens", body))
+                except NotSignedInError as error:
+                    if fault := await clock_fault(api):
+                        raise AgentError(fault) from error
+                    return None
+                except (UnreachableError, BusyError, ProtocolMismatchError):
+                    if pause_s is None:
+                        raise
+                await trio.sleep(pause_s)
         return None
 
 

@@ -35,6 +35,9 @@ def tokens(number: int, access_expires_at: str = FAR) -> dict[str, str]:
     }
 
 
+LOST = 0
+
+
 async def echo(stream: trio.SSLStream) -> None:
     """The usual session: what comes goes back."""
     async for data in stream:
@@ -43,7 +46,8 @@ async def echo(stream: trio.SSLStream) -> None:
 
 @dataclass
 class FakeQuerykeep:
-    """``answers`` by path are taken in turn, the last one stays; ``asked`` is what came."""
+    """``answers`` by path are taken in turn, the last one stays; ``asked`` is what came. An answer
+    of status ``LOST`` is never sent: the connection ends."""
 
     certificate: Any
     session: Callable[[trio.SSLStream], Awaitable[None]] = echo
@@ -121,7 +125,11 @@ class FakeQuerykeep:
                 elif isinstance(event, h11.Data):
                     body += event.data
                 elif isinstance(event, h11.EndOfMessage):
-                    await stream.send_all(self._answer(connection, target, body))
+                    answer = self._answer(connection, target, body)
+                    if not answer:
+                        await stream.aclose()
+                        return
+                    await stream.send_all(answer)
                     connection.start_next_cycle()
                 else:
                     return
@@ -132,6 +140,8 @@ class FakeQuerykeep:
         self.asked.append((target, json.loads(body) if body else None))
         turns = self.answers[target]
         status, data = turns.pop(0) if len(turns) > 1 else turns[0]
+        if status == LOST:
+            return b""
         content = json.dumps(data).encode()
         head = h11.Response(status_code=status, headers=[("Content-Length", str(len(content)))])
         parts = (head, h11.Data(data=content), h11.EndOfMessage())

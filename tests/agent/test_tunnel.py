@@ -12,7 +12,7 @@ import pytest
 import trio
 import trio.testing
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from tests.agent.fix_fake_querykeep import DATABASE, FakeQuerykeep, frame, tokens
+from tests.agent.fix_fake_querykeep import DATABASE, LOST, FakeQuerykeep, frame, tokens
 
 from querykeep_agent.errors import AgentError, NotSignedInError
 from querykeep_agent.session import Database, Sessions, open_sessions
@@ -273,3 +273,14 @@ async def test_a_sign_in_that_is_over_forgets_its_tokens(fake, tmp_path):
             with pytest.raises(NotSignedInError, match="Sign in again"):
                 await account.access_token()
     assert [path for path, _ in fake.asked].count("/v1/tokens") == 1
+
+
+async def test_a_lost_answer_of_a_renewal_is_asked_for_again(fake, tmp_path):
+    fake.answers["/v1/tokens"] = [(LOST, {}), (200, tokens(1))]
+    async with fake.running():
+        account = fake.account(tmp_path, access_until="2020-01-01T00:00:00Z")
+        before = account.tokens().refresh_token
+        assert await account.access_token() == tokens(1)["access_token"]
+        sent = [body["refresh_token"] for path, body in fake.asked if path == "/v1/tokens"]
+        assert sent == [before, before]
+        assert account.tokens().refresh_token == tokens(1)["refresh_token"]

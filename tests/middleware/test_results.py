@@ -150,6 +150,31 @@ def test_a_download_follows_the_view_and_outlives_the_session(
         assert answer.text == "id\r\n3\r\n2\r\n1\r\n"
 
 
+def test_a_download_is_in_the_audit_log_before_it_is_sent(
+    analyst: Person, admin: Admin, system: System
+) -> None:
+    with analyst.editor() as editor:
+        editor.connect(system.postgresql.id)
+        run = editor.run("SELECT id FROM products ORDER BY id LIMIT 5")
+        statement = run.one(wire.StatementStarted).statement_id
+        (result_id,) = run.results
+        view = ResultView(filters=(ColumnFilter(0, FilterOperator.LESS, "4"),))
+        ready = editor.export(result_id, ExportFormat.JSONL, view=view)
+        found = admin.list("/audit/events", kind="result.exported", subject=statement)
+        assert found == []  # a download that is offered and never fetched takes nothing away
+        assert analyst.http.get(ready.url).status_code == 200
+    wait_until(
+        lambda: len(admin.list("/audit/events", kind="result.exported", subject=statement)) == 1
+    )
+    (event,) = admin.list("/audit/events", kind="result.exported", subject=statement)
+    assert event["actor"]["name"] == "analyst"
+    assert event["connection"]["id"] == system.postgresql.id
+    assert event["address"] == "127.0.0.1"
+    told = event["after"]
+    assert (told["format"], told["rows"], told["filtered"]) == ("jsonl", 3, True)
+    assert told["file_name"] == ready.file_name
+
+
 def test_a_large_download_is_whole(analyst: Person, system: System) -> None:
     with analyst.editor() as editor:
         editor.connect(system.postgresql.id)

@@ -51,7 +51,7 @@ class Closing:
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """What follows, or why nothing does (``status`` 404)."""
+    """What follows, or why nothing does (``status`` 404: gone, 503: it cannot be recorded)."""
 
     status: int
     file_name: str = ""

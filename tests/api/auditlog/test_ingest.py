@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 from dataclasses import replace
@@ -13,8 +14,10 @@ from django.db import connections
 from querykeep_api.auditlog.events import API_SPOOL, ApiEvent
 from querykeep_api.auditlog.ingest import RefusedRecordError, append, ingest
 from querykeep_api.auditlog.models import Event, Record, SpoolState, Statement
+from querykeep_api.auditlog.verification import verify
 from querykeep_guard.audit.chain import make_record
-from querykeep_guard.contracts.audit import Outcome, SpoolRecord
+from querykeep_guard.contracts.audit import Outcome, ResultExported, SpoolRecord
+from querykeep_guard.contracts.session import Route
 
 NOW = datetime(2026, 3, 1, 10, 0, tzinfo=UTC)
 pytestmark = pytest.mark.django_db(databases=["default", "audit"], transaction=True)
@@ -56,6 +59,37 @@ def test_real_outcome_beats_the_one_of_recovery(spool) -> None:
     take(spool.records)
     row = Statement.objects.get()
     assert (row.outcome, row.failure) == ("error", "division by zero")
+
+
+def test_an_export_is_an_event_about_its_statement(spool) -> None:
+    start = spool.started()
+    spool.write(start)
+    spool.write(
+        ResultExported(
+            at=start.started_at,
+            session_id=start.session_id,
+            statement_id=start.statement_id,
+            user_id="user-1",
+            username="analyst",
+            route=Route.EDITOR,
+            client=start.client,
+            connection_id="connection-1",
+            connection_name="shop-postgresql",
+            format="csv",
+            file_name="result.csv",
+            rows=2**40,
+            filtered=True,
+        )
+    )
+    assert take(spool.records) == {"proxy-a": 2}
+    row = Event.objects.get(kind="result.exported")
+    assert (row.actor_name, row.subject_kind, row.subject_id) == (
+        "analyst",
+        "statement",
+        start.statement_id,
+    )
+    assert json.loads(row.after)["rows"] == 2**40
+    assert verify().ok
 
 
 def test_sent_again_changes_nothing(spool) -> None:

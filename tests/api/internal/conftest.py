@@ -95,10 +95,10 @@ def public_text(key: Ed25519PrivateKey) -> str:
 
 @pytest.fixture
 def agent(shop: Shop) -> SignedInAgent:
-    from querykeep_api.iam.agents import _new_tokens
+    from querykeep_api.iam.agent_tokens import issue_tokens
     from querykeep_api.iam.models import Agent
 
     key = Ed25519PrivateKey.generate()
     row = Agent.everything.create(user=shop.user, machine="laptop", agent_key=public_text(key))
-    tokens = _new_tokens(row)
+    tokens = issue_tokens(row)
     return SignedInAgent(key, tokens.access_token, tokens.refresh_token, row)

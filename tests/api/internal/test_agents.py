@@ -9,12 +9,15 @@ import secrets
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.api.internal.conftest import CLIENT, Shop, SignedInAgent, b64, public_text
 from tests.fix_api import ApiCaller
+
+from querykeep_api.kernel import clock
 
 pytestmark = pytest.mark.django_db(databases=["default", "audit"])
 
@@ -156,6 +159,52 @@ def test_refresh_rotates_and_reuse_revokes_the_agent(internal: Any, agent: Signe
     assert refresh(call, agent, newest).status_code == 401
     access = {"X-Querykeep-Access": second.json()["access_token"]}
     assert call("GET", "agent-connections", None, **access).status_code == 401
+
+
+def test_a_lost_answer_of_a_refresh_is_given_again(internal: Any, agent: SignedInAgent) -> None:
+    call = internal("middleware")
+    lost = refresh(call, agent, agent.refresh_token)
+    assert lost.status_code == 200
+    again = refresh(call, agent, agent.refresh_token)
+    assert again.status_code == 200, again.content
+    assert again.json() == lost.json(), "the same rotation, no second one"
+    access = {"X-Querykeep-Access": again.json()["access_token"]}
+    assert call("GET", "agent-connections", None, **access).status_code == 200
+
+
+def test_no_answer_is_given_again_after_the_rotation_arrived(
+    internal: Any, agent: SignedInAgent
+) -> None:
+    """The use of either new token shows that its agent has them: the old one is a thief's."""
+    call = internal("middleware")
+    fresh = refresh(call, agent, agent.refresh_token).json()
+    access = {"X-Querykeep-Access": fresh["access_token"]}
+    assert call("GET", "agent-connections", None, **access).status_code == 200
+    assert refresh(call, agent, agent.refresh_token).status_code == 401
+    assert call("GET", "agent-connections", None, **access).status_code == 401
+    assert refresh(call, agent, fresh["refresh_token"]).status_code == 401
+
+
+def test_a_spent_token_with_another_key_revokes_the_agent(
+    internal: Any, agent: SignedInAgent
+) -> None:
+    call = internal("middleware")
+    fresh = refresh(call, agent, agent.refresh_token).json()
+    thief = SignedInAgent(Ed25519PrivateKey.generate(), "", "", agent.agent)
+    assert refresh(call, thief, agent.refresh_token).status_code == 401
+    assert refresh(call, agent, fresh["refresh_token"]).status_code == 401
+
+
+def test_a_lost_answer_is_given_again_for_a_short_time(internal: Any, agent: SignedInAgent) -> None:
+    from querykeep_api.iam.agent_tokens import REDELIVERY_TIME
+    from querykeep_api.iam.models import AgentCredential
+
+    call = internal("middleware")
+    fresh = refresh(call, agent, agent.refresh_token).json()
+    spent = AgentCredential.objects.exclude(spent_at=None)
+    spent.update(spent_at=clock.now() - REDELIVERY_TIME - timedelta(seconds=1))
+    assert refresh(call, agent, agent.refresh_token).status_code == 401
+    assert refresh(call, agent, fresh["refresh_token"]).status_code == 401, "the agent is revoked"
 
 
 def test_refresh_with_an_old_timestamp_is_refused(internal: Any, agent: SignedInAgent) -> None:

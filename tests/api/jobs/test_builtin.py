@@ -17,14 +17,16 @@ from tests.ports import free_port
 
 from querykeep_api.auditlog.models import Checkpoint, Event, Record
 from querykeep_api.dbam.actions.connections import do_create_connection
-from querykeep_api.dbam.actions.grants import do_create_grant
+from querykeep_api.dbam.actions.grants import do_change_grant, do_create_grant
 from querykeep_api.dbam.models import Connection, Grant, Privilege
+from querykeep_api.dbam.opening import open_session
 from querykeep_api.jobs.models import JobReport, JobRun
 from querykeep_api.jobs.running import carry_out
 from querykeep_api.kernel import clock
 from querykeep_api.kernel.models import OutboxEvent
 from querykeep_api.kernel.policy_version import current_version
 from querykeep_demo.shop import Shop
+from querykeep_guard.contracts.session import ClientInfo, Route
 
 pytestmark = pytest.mark.django_db(databases=["default", "audit"], transaction=True)
 
@@ -132,13 +134,67 @@ def test_grant_expiry_and_dormant_grants(connect, shop_postgresql: Shop, new_use
     assert "kim" in row.changes[0]["subject"]
     assert current_version() > before
     assert run("grant_expiry").changes == []
+    before = current_version()
     row = run("dormant_grant_report")
-    assert ["park" in change["subject"] for change in row.changes] == [True]
+    assert [change["kind"] for change in row.changes] == ["dormant"]
+    assert "park" in row.changes[0]["subject"]
     unused.refresh_from_db()
     assert unused.state(clock.now()) == "dormant"
     assert expired.state(clock.now()) == "expired"
+    # It is reported, and holds as before.
+    assert current_version() == before
+    assert Grant.holding(unused.user_id).filter(pk=unused.pk).exists()
+    assert [change["kind"] for change in run("dormant_grant_report").changes] == ["still dormant"]
     run("audit_outbox")
     assert {"grant.expired", "grant.dormant"} <= set(Event.objects.values_list("kind", flat=True))
+
+
+def test_dormant_grants_sleep_only_where_the_setting_says_so(
+    connect, shop_postgresql: Shop, new_user, settings
+) -> None:
+    connection, person = connect(shop_postgresql), new_user("park")
+    grant = do_create_grant(
+        user=person,
+        group=None,
+        connection=connection,
+        privilege=Privilege.objects.create(name="reading", kinds=["select"]),
+        acting_user=None,
+    )
+    long_ago = clock.now() - timedelta(days=8)
+    Grant.everything.filter(pk=grant.pk).update(last_used_at=long_ago)
+    settings.QUERYKEEP = replace(
+        settings.QUERYKEEP, dormant_after_days=7, dormant_grants_sleep=True
+    )
+    before = current_version()
+    row = run("dormant_grant_report")
+    assert {change["kind"] for change in row.changes} == {"dormant", "put to sleep"}
+    assert current_version() > before
+    assert not Grant.holding(person.pk).exists()
+    grant.refresh_from_db()
+    # A change wakes it.
+    do_change_grant(grant, {"valid_until": clock.now() + timedelta(days=1)}, acting_user=None)
+    assert Grant.holding(person.pk).exists()
+
+
+def test_a_dormant_grant_that_is_used_is_dormant_no_more(
+    connect, shop_postgresql: Shop, new_user
+) -> None:
+    connection, person = connect(shop_postgresql), new_user("park")
+    grant = do_create_grant(
+        user=person,
+        group=None,
+        connection=connection,
+        privilege=Privilege.objects.create(name="reading", kinds=["select"]),
+        acting_user=None,
+    )
+    Grant.everything.filter(pk=grant.pk).update(last_used_at=clock.now() - timedelta(days=91))
+    assert [change["kind"] for change in run("dormant_grant_report").changes] == ["dormant"]
+    open_session(
+        person, connection, route=Route.EDITOR, client=ClientInfo(address="127.0.0.1"), ep="test"
+    )
+    grant.refresh_from_db()
+    assert grant.state(clock.now()) == "active"
+    assert run("dormant_grant_report").changes == []
 
 
 def test_audit_jobs(db, tmp_path: Path, settings, new_user) -> None:

@@ -19,6 +19,7 @@ from datetime import datetime
 
 from querykeep_guard.contracts.audit import (
     AuditEvent,
+    ResultExported,
     SessionClosed,
     SessionOpened,
     SignInRefused,
@@ -38,7 +39,14 @@ MAX_RECORD_BYTES = 256 * 1024 * 1024
 
 EVENT_TYPES: dict[str, type] = {
     cls.__name__: cls
-    for cls in (StatementStarted, StatementCompleted, SessionOpened, SessionClosed, SignInRefused)
+    for cls in (
+        StatementStarted,
+        StatementCompleted,
+        SessionOpened,
+        SessionClosed,
+        SignInRefused,
+        ResultExported,
+    )
 }
 
 

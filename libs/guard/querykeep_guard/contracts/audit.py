@@ -129,6 +129,28 @@ class SignInRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class ResultExported:
+    """A person takes a stored result away as a file; recorded before its first byte is sent.
+
+    ``rows`` counts those of the file; ``filtered``: the view left rows out.
+    """
+
+    at: datetime
+    session_id: str
+    statement_id: str
+    user_id: str
+    username: str
+    route: Route
+    client: ClientInfo
+    connection_id: str
+    connection_name: str
+    format: str
+    file_name: str
+    rows: int
+    filtered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class SpoolRecord:
     """One link of a spool's hash chain.
 
@@ -147,4 +169,11 @@ class SpoolRecord:
     hash: bytes
 
 
-AuditEvent = StatementStarted | StatementCompleted | SessionOpened | SessionClosed | SignInRefused
+AuditEvent = (
+    StatementStarted
+    | StatementCompleted
+    | SessionOpened
+    | SessionClosed
+    | SignInRefused
+    | ResultExported
+)

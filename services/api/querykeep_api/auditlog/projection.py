@@ -18,6 +18,7 @@ from querykeep_api.auditlog.events import AnyEvent, ApiEvent, event_of
 from querykeep_api.auditlog.models import Event, Record, Statement
 from querykeep_guard.contracts.audit import (
     Outcome,
+    ResultExported,
     SessionClosed,
     SessionOpened,
     SignInRefused,
@@ -135,7 +136,7 @@ def subject_of(event: AnyEvent) -> str:
             return event.statement_id
         case SessionOpened() | SessionClosed():
             return event.session_id
-        case SignInRefused() | ApiEvent():
+        case SignInRefused() | ResultExported() | ApiEvent():
             return ""
 
 
@@ -154,6 +155,8 @@ def readable_event(record: SpoolRecord) -> AnyEvent | None:
             numbers = (event.rows, event.bytes)
             if not math.isfinite(event.duration_ms):
                 return None
+        case ResultExported():
+            numbers = (event.rows,)
         case _:
             pass
     if any(not -_BIGINT <= number < _BIGINT for number in numbers):
@@ -291,6 +294,24 @@ def _event(record: SpoolRecord, event: AnyEvent, opened: SessionOpened | None) -
                 "address": event.client.address,
                 "summary": f"Sign-in refused: {event.code}. {event.detail}".rstrip(),
                 "after": _json(to_json({"code": event.code, "client": event.client})),
+            }
+        case ResultExported():
+            part = "part of " if event.filtered else ""
+            told = ("client", "format", "file_name", "rows", "filtered", "session_id")
+            values = {
+                "at": event.at,
+                "kind": "result.exported",
+                "actor_id": event.user_id,
+                "actor_name": event.username,
+                "subject_kind": "statement",
+                "subject_id": event.statement_id,
+                "connection_id": event.connection_id,
+                "connection_name": event.connection_name,
+                "route": event.route.value,
+                "address": event.client.address,
+                "summary": f"Took {part}a result from {event.connection_name} away as "
+                f"{event.file_name} ({event.rows} rows).",
+                "after": _json(to_json({name: getattr(event, name) for name in told})),
             }
         case ApiEvent():
             values = {name: getattr(event, name) for name in ApiEvent.__dataclass_fields__}

@@ -72,6 +72,8 @@ class Environment:
     lease_s: float
     audit_durability: str
     audit_retention_days: int
+    dormant_after_days: int
+    dormant_grants_sleep: bool
     middleware_url: str
     proxy_health_url: str
     log_level: str
@@ -95,6 +97,9 @@ def read_environment(env: Mapping[str, str]) -> Environment:
         raise SettingError(
             f"QUERYKEEP_AUDIT_DURABILITY: {durability!r} is neither process nor machine"
         )
+    dormant = env.get("QUERYKEEP_DORMANT_GRANTS") or "report"
+    if dormant not in ("report", "sleep"):
+        raise SettingError(f"QUERYKEEP_DORMANT_GRANTS: {dormant!r} is neither report nor sleep")
     return Environment(
         home=home,
         database=_database(env, "QUERYKEEP_DATABASE_URL", home / "api/metadata.sqlite3"),
@@ -132,6 +137,8 @@ def read_environment(env: Mapping[str, str]) -> Environment:
         lease_s=float(_number(env, "QUERYKEEP_LEASE_S", 300, least=1)),
         audit_durability=durability,
         audit_retention_days=_number(env, "QUERYKEEP_AUDIT_RETENTION_DAYS", 0, least=0),
+        dormant_after_days=_number(env, "QUERYKEEP_DORMANT_AFTER_DAYS", 90, least=1),
+        dormant_grants_sleep=dormant == "sleep",
         middleware_url=(env.get("QUERYKEEP_MIDDLEWARE_URL") or public_url).rstrip("/"),
         proxy_health_url=(
             env.get("QUERYKEEP_PROXY_HEALTH_URL")

@@ -104,7 +104,7 @@ def usable_grants(user: User, connection: Connection) -> QuerySet[Grant]:
 def _grants(user: User, connection: Connection) -> tuple[contract.GrantScope, ...]:
     rows = (
         Grant.of_person(user.pk)
-        .filter(connection=connection, is_dormant=False)
+        .filter(connection=connection, is_asleep=False)
         .select_related("privilege", "group")
         .order_by("id")
     )

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from querykeep_api.dbam.actions.grants import do_mark_dormant_grants, do_note_expired_grants
+from querykeep_api.dbam.actions.grants import (
+    do_note_expired_grants,
+    do_put_dormant_grants_to_sleep,
+    do_report_dormant_grants,
+    names_of_dormant_grants,
+)
 from querykeep_api.dbam.catalogs import do_store_catalog, payload_of
 from querykeep_api.dbam.compiler import compile_policy
 from querykeep_api.dbam.live import (
@@ -48,8 +53,9 @@ __all__ = [
     "crawl_connection",
     "do_clean_up_sessions",
     "do_close_silent_sessions",
-    "do_mark_dormant_grants",
     "do_note_expired_grants",
+    "do_put_dormant_grants_to_sleep",
+    "do_report_dormant_grants",
     "do_seed_connection",
     "do_seed_grant",
     "do_seed_proxy_token",
@@ -58,6 +64,7 @@ __all__ = [
     "enabled_connections",
     "make_challenge",
     "make_ticket",
+    "names_of_dormant_grants",
     "open_session",
     "policies_of",
     "probe_connection",

@@ -101,7 +101,7 @@ def _note_use(user: User, connection: Connection, token: ProxyToken | None) -> N
     """Note last use, a minute's grain: a sign-in storm writes each row once."""
     now = clock.now()
     stale = Q(last_used_at=None) | Q(last_used_at__lt=now - _LAST_USED_GRAIN)
-    usable_grants(user, connection).filter(stale).update(last_used_at=now)
+    usable_grants(user, connection).filter(stale).update(last_used_at=now, is_dormant=False)
     if token is not None:
         ProxyToken.everything.filter(stale, pk=token.pk).update(last_used_at=now)
     if user.last_sign_in_at is None or now - user.last_sign_in_at > _LAST_USED_GRAIN:

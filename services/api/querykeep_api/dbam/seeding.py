@@ -59,7 +59,7 @@ def do_seed_grant(user: User, connection: Connection, privilege: str) -> Grant:
         connection=connection,
         privilege__name=privilege,
         valid_until=None,
-        is_dormant=False,
+        is_asleep=False,
     ).first()
     if found is not None:
         return found

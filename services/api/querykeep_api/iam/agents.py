@@ -20,41 +20,25 @@ import hashlib
 import hmac
 import re
 import secrets
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from django.db import IntegrityError, transaction
 
-from querykeep_api.iam.models import Agent, AgentCredential, AgentLogin, DeviceCodeTry, User
+from querykeep_api.iam.agent_keys import bad_agent_grant, public_key, verify_signature, wrong_field
+from querykeep_api.iam.agent_tokens import AgentTokens, agent_subject, issue_tokens
+from querykeep_api.iam.models import Agent, AgentLogin, DeviceCodeTry, User
 from querykeep_api.kernel import clock
-from querykeep_api.kernel.errors import InvalidInput, NotFound, NotSignedIn, TooManyTries
-from querykeep_api.kernel.ids import encode, random_text
+from querykeep_api.kernel.errors import NotFound, TooManyTries
+from querykeep_api.kernel.ids import encode
 from querykeep_api.kernel.outbox import SubjectRef, record
-from querykeep_api.kernel.policy_version import raise_version
-from querykeep_api.kernel.secrets import keyed_hash, token_hash
+from querykeep_api.kernel.secrets import keyed_hash
 
 LOGIN_TIME = timedelta(minutes=10)
 DEVICE_TIME = timedelta(minutes=5)
-ACCESS_TIME = timedelta(minutes=10)
-REFRESH_TIME = timedelta(days=14)
-CLOCK_SKEW = timedelta(seconds=60)
 DEVICE_TRIES = 5
 _DEVICE_ALPHABET = "BCDFGHJKLMNPQRSTVWXZ"  # RFC 8628 section 6.1: no vowels, no look-alikes
 _LOGIN_ID = re.compile(r"[0-9a-f]{32}")
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
-
-
-@dataclass(frozen=True, slots=True)
-class AgentTokens:
-    """New tokens of an agent, shown once."""
-
-    agent: Agent
-    access_token: str
-    access_expires_at: datetime
-    refresh_token: str
-    refresh_expires_at: datetime
 
 
 def do_start_login(
@@ -73,13 +57,13 @@ def do_start_login(
         InvalidInput: A field has the wrong shape, or the login id is taken.
     """
     if not _LOGIN_ID.fullmatch(login_id):
-        raise _wrong("login_id", "Expected 128 random bits as 32 hex digits.")
+        raise wrong_field("login_id", "Expected 128 random bits as 32 hex digits.")
     if not _CHALLENGE.fullmatch(code_challenge):
-        raise _wrong("code_challenge", "Expected a PKCE S256 challenge (43 characters).")
+        raise wrong_field("code_challenge", "Expected a PKCE S256 challenge (43 characters).")
     if mode not in ("browser", "device"):
-        raise _wrong("mode", "Expected browser or device.")
+        raise wrong_field("mode", "Expected browser or device.")
     if mode == "browser" and not (redirect_port and 1024 <= redirect_port <= 65535):
-        raise _wrong("redirect_port", "Expected the agent's loopback port (1024-65535).")
+        raise wrong_field("redirect_port", "Expected the agent's loopback port (1024-65535).")
     public_key(agent_key)
     now = clock.now()
     user_code = _new_user_code() if mode == "device" else ""
@@ -98,27 +82,8 @@ def do_start_login(
                 expires_at=now + (DEVICE_TIME if mode == "device" else LOGIN_TIME),
             )
     except IntegrityError as error:
-        raise _wrong("login_id", "This login id was used already.") from error
+        raise wrong_field("login_id", "This login id was used already.") from error
     return login, user_code
-
-
-def public_key(text: str) -> Ed25519PublicKey:
-    """Return the Ed25519 key of base64 text; raises InvalidInput for anything else."""
-    try:
-        return Ed25519PublicKey.from_public_bytes(base64.b64decode(text, validate=True))
-    except ValueError as error:
-        raise _wrong(
-            "agent_key", "Expected an Ed25519 public key of 32 bytes in base64."
-        ) from error
-
-
-def verify_signature(key: str, message: str, signature: bytes) -> bool:
-    """Return whether ``signature`` is the agent key's over ``message``."""
-    try:
-        public_key(key).verify(signature, message.encode())
-    except (InvalidSignature, InvalidInput):
-        return False
-    return True
 
 
 def login_state(login: AgentLogin) -> str:
@@ -238,7 +203,7 @@ def do_redeem_login(
     """
     login = AgentLogin.objects.select_related("user").filter(login_id=login_id).first()
     if login is None or login.user is None or not login.user.is_active:
-        raise _bad_agent_grant()
+        raise bad_agent_grant()
     challenge = base64.urlsafe_b64encode(hashlib.sha256(code_verifier.encode()).digest())
     whole = wire_half(login) + browser_half(login)
     fits = (
@@ -247,13 +212,13 @@ def do_redeem_login(
         and verify_signature(login.agent_key, f"querykeep-login\n{login_id}\n{code}", signature)
     )
     if not fits:
-        raise _bad_agent_grant()
+        raise bad_agent_grant()
     with transaction.atomic():
         redeemed = AgentLogin.objects.filter(
             pk=login.pk, state=AgentLogin.State.CONFIRMED, expires_at__gt=clock.now()
         ).update(state=AgentLogin.State.REDEEMED)
         if not redeemed:
-            raise _bad_agent_grant()
+            raise bad_agent_grant()
         agent = Agent.everything.create(
             user=login.user,
             machine=login.machine,
@@ -270,101 +235,7 @@ def do_redeem_login(
             summary=f"{login.user.username} signed in with the agent on {agent.machine}",
             address=agent.address,
         )
-        return _new_tokens(agent)
-
-
-def do_refresh(*, refresh_token: str, timestamp: int, signature: bytes) -> AgentTokens:
-    """Exchange a refresh token for new tokens. A spent token that comes again revokes the agent:
-    two hold it, and one of them is a thief.
-
-    Raises:
-        NotSignedIn: Unknown, spent, revoked or too old, or the signature does not fit.
-    """
-    credential = (
-        AgentCredential.objects.select_related("agent__user")
-        .filter(secret_hash=token_hash(refresh_token), kind="refresh")
-        .first()
-    )
-    if credential is None:
-        raise _bad_agent_grant()
-    agent = credential.agent
-    message = f"querykeep-refresh\n{token_hash(refresh_token)}\n{timestamp}"
-    now = clock.now()
-    in_time = abs(now.timestamp() - timestamp) <= CLOCK_SKEW.total_seconds()
-    if not in_time or not verify_signature(agent.agent_key, message, signature):
-        raise _bad_agent_grant()
-    with transaction.atomic():
-        spent = AgentCredential.objects.filter(pk=credential.pk, spent_at=None).update(spent_at=now)
-        reused = not spent and agent.revoked_at is None
-        if reused:
-            _revoke(agent, "refresh token used twice", acting_user=None)
-        alive = agent.revoked_at is None and agent.user.is_active and credential.expires_at > now
-        tokens = None
-        if spent and alive:
-            Agent.everything.filter(pk=agent.pk).update(last_used_at=now)
-            tokens = _new_tokens(agent)
-    if tokens is None:
-        raise _bad_agent_grant()
-    return tokens
-
-
-def agent_of_access_token(access_token: str) -> Agent | None:
-    """Return the agent (with its active person) of a live access token, or None."""
-    credential = (
-        AgentCredential.objects.select_related("agent__user")
-        .filter(secret_hash=token_hash(access_token), kind="access", expires_at__gt=clock.now())
-        .first()
-    )
-    if credential is None or credential.agent.revoked_at is not None:
-        return None
-    return credential.agent if credential.agent.user.is_active else None
-
-
-def do_revoke_by_token(refresh_token: str) -> None:
-    """Sign an agent out by its refresh token; an unknown one is nothing to revoke."""
-    credential = (
-        AgentCredential.objects.select_related("agent__user")
-        .filter(secret_hash=token_hash(refresh_token), kind="refresh")
-        .first()
-    )
-    if credential is not None and credential.agent.revoked_at is None:
-        with transaction.atomic():
-            _revoke(credential.agent, "signed out", acting_user=credential.agent.user)
-
-
-@transaction.atomic
-def do_revoke_agent(agent: Agent, *, acting_user: User) -> None:
-    """Revoke an agent: its tokens are void and its sessions end."""
-    _revoke(agent, "revoked", acting_user=acting_user)
-
-
-def agent_subject(agent: Agent) -> SubjectRef:
-    """Return how events name an agent."""
-    return SubjectRef("agent", agent.pk, agent.machine)
-
-
-def _revoke(agent: Agent, why: str, *, acting_user: User | None) -> None:
-    agent.revoked_at = clock.now()
-    agent.save(update_fields=["revoked_at"])
-    AgentCredential.objects.filter(agent=agent, kind="access").delete()
-    raise_version("user", agent.user_id)
-    record(
-        "agent.revoked",
-        actor=acting_user,
-        subject=agent_subject(agent),
-        summary=f"Agent of {agent.user.username} on {agent.machine}: {why}",
-    )
-
-
-def _new_tokens(agent: Agent) -> AgentTokens:
-    now = clock.now()
-    access, refresh = f"qka_{random_text(256)}", f"qkr_{random_text(256)}"
-    AgentCredential.objects.filter(agent=agent, kind="access", expires_at__lt=now).delete()
-    for kind, secret, life in (("access", access, ACCESS_TIME), ("refresh", refresh, REFRESH_TIME)):
-        AgentCredential.objects.create(
-            agent=agent, kind=kind, secret_hash=token_hash(secret), expires_at=now + life
-        )
-    return AgentTokens(agent, access, now + ACCESS_TIME, refresh, now + REFRESH_TIME)
+        return issue_tokens(agent)
 
 
 def _half(login: AgentLogin, which: str) -> str:
@@ -384,13 +255,3 @@ def _user_code_hash(user_code: str) -> str:
 
 def _login_subject(login: AgentLogin) -> SubjectRef:
     return SubjectRef("agent_login", login.login_id, login.machine)
-
-
-def _wrong(field: str, text: str) -> InvalidInput:
-    return InvalidInput(f"{field}: {text}", fields={field: [text]})
-
-
-def _bad_agent_grant() -> NotSignedIn:
-    return NotSignedIn(
-        "The agent's sign-in does not hold any more. Run 'qk login' again.", code="bad_agent_grant"
-    )

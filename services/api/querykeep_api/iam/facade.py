@@ -5,15 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from querykeep_api.iam.access import is_owner
-from querykeep_api.iam.agents import (
-    agent_of_access_token,
-    do_redeem_login,
-    do_refresh,
-    do_revoke_by_token,
-    do_start_login,
-    login_progress,
-    verify_signature,
-)
+from querykeep_api.iam.agent_keys import verify_signature
+from querykeep_api.iam.agent_tokens import agent_of_access_token, do_refresh, do_revoke_by_token
+from querykeep_api.iam.agents import do_redeem_login, do_start_login, login_progress
 from querykeep_api.iam.models import Agent, Group, User, WebSession
 from querykeep_api.iam.permissions_of import permissions_of
 from querykeep_api.iam.seeding import do_seed_api_token, do_seed_user, group_named

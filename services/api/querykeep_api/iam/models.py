@@ -247,8 +247,8 @@ class Agent(Record):
 
 
 class AgentCredential(models.Model):
-    """A refresh or access token of an agent, by hash. A spent refresh token that comes again
-    revokes its agent."""
+    """A refresh or access token of an agent, by hash. ``used_at``: when an access token came first,
+    which shows that the rotation which made it has arrived."""
 
     id = models.CharField(primary_key=True, max_length=ID_LENGTH, default=new_id)
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="credentials")
@@ -257,3 +257,4 @@ class AgentCredential(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(db_index=True)
     spent_at = models.DateTimeField(null=True)
+    used_at = models.DateTimeField(null=True)

@@ -11,7 +11,8 @@ from typing import Any
 
 import trio
 
-from querykeep_guard.contracts.session import ClientInfo
+from querykeep_guard.contracts.audit import ResultExported
+from querykeep_guard.contracts.session import ClientInfo, Route
 from querykeep_middleware.editor import messages as wire
 from querykeep_middleware.editor.shapes import ExportFormat, ResultView
 from querykeep_middleware.execution.keeper import Keeper
@@ -19,12 +20,13 @@ from querykeep_middleware.execution.peer import Peer
 from querykeep_middleware.execution.rights import NotReadableError, ResultRights
 from querykeep_middleware.execution.tab_session import TabSession
 from querykeep_middleware.execution.window import Window, new_window_id
+from querykeep_middleware.link import Hello
 from querykeep_middleware.results.preview import Preview, preview
 from querykeep_middleware.results.store import (
-    ResultGoneError,
     ResultStore,
     Row,
     StoredResult,
+    StoreError,
     rows_of,
 )
 from querykeep_middleware.results.views import Views
@@ -247,18 +249,43 @@ class Hub:
         )
         return token
 
-    def take_download(self, token: str, user_id: str) -> Offered | None:
-        """Return what a token stands for, once, to the person who made it."""
-        offered = self._downloads.get(token)
-        if offered is None or offered.user_id != user_id:
+    async def take_download(self, hello: Hello) -> Offered | None:
+        """Return what a token stands for, once, to the person who made it, after it was recorded.
+
+        Raises:
+            SpoolFullError, OSError: It was not recorded, so nothing may be sent.
+        """
+        offered = self._downloads.get(hello.token)
+        if offered is None or offered.user_id != hello.user_id:
             return None
-        del self._downloads[token]
+        del self._downloads[hello.token]
         if offered.until <= time.monotonic():
             return None
         try:
-            self.rights.check(offered.result)
-        except (ResultGoneError, NotReadableError):
+            policy = self.rights.check(offered.result)
+            _, rows = await self.page(offered.result, offered.view, 0, 1)
+        except (StoreError, NotReadableError):
             return None
+        session_id, statement_id = self.rights.origin(offered.result)
+        sequence = self.services.spool.append(
+            ResultExported(
+                at=self.services.now(),
+                session_id=session_id,
+                statement_id=statement_id,
+                user_id=hello.user_id,
+                username=hello.username,
+                route=Route.EDITOR,
+                client=ClientInfo(address=hello.address, program=hello.program),
+                connection_id=policy.connection_id,
+                connection_name=policy.connection_name,
+                format=offered.format.value,
+                file_name=offered.file_name,
+                rows=rows,
+                filtered=rows != offered.result.rows,
+            )
+        )
+        if policy.audit_durability == "machine":
+            await self.services.spool.synced(sequence)
         return offered
 
 

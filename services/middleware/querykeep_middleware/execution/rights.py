@@ -59,6 +59,7 @@ class _Bound:
     """What a result was read under."""
 
     session_id: str
+    statement_id: str
     decision: Decision
     catalog: Catalog
 
@@ -76,6 +77,7 @@ class ResultRights:
         self,
         result: StoredResult,
         session_id: str,
+        statement_id: str,
         policy: SessionPolicy,
         decision: Decision,
         catalog: Catalog,
@@ -86,7 +88,7 @@ class ResultRights:
             source = _Source(policy, policy.version, trio.current_time())
             self._sources[session_id] = source
         source.results.add(result.result_id)
-        self._bound[result.result_id] = _Bound(session_id, decision, catalog)
+        self._bound[result.result_id] = _Bound(session_id, statement_id, decision, catalog)
 
     def check(self, result: StoredResult) -> SessionPolicy:
         """Return the policy under which a result may be read now.
@@ -113,6 +115,11 @@ class ResultRights:
                 retry=False,
             )
         return source.policy
+
+    def origin(self, result: StoredResult) -> tuple[str, str]:
+        """Return (session id, statement id) of a result that ``check`` let pass."""
+        bound = self._bound[result.result_id]
+        return bound.session_id, bound.statement_id
 
     async def watch(self) -> None:
         """Judge every stored result anew whenever the policy version moves."""

@@ -39,6 +39,7 @@ from querykeep_middleware.settings import MiddlewareSettings
 from querykeep_relay.logs import configure_logs
 from querykeep_relay.services import open_services
 from querykeep_relay.settings import SettingsError
+from querykeep_relay.spool import SpoolFullError
 
 _LOG = logging.getLogger(__name__)
 _RECHECK_PAUSE_S = 0.25
@@ -185,7 +186,12 @@ async def _read_messages(link: Link, window: Window, peer: Peer, nursery: trio.N
 
 
 async def _serve_download(link: Link, hello: Hello, hub: Hub) -> None:
-    offered = hub.take_download(hello.token, hello.user_id)
+    try:
+        offered = await hub.take_download(hello)
+    except (SpoolFullError, OSError):
+        _LOG.exception("a download was refused: it cannot be recorded")
+        await link.send(frame(dumps(Download(503))))
+        return
     if offered is None:
         await link.send(frame(dumps(Download(404))))
         return

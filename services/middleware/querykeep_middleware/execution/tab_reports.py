@@ -152,7 +152,14 @@ class TabReports:
             [column.name for column in columns],
             [column.kind for column in columns],
         )
-        self._hub.rights.bind(result, self._opened.session_id, policy, statement.decision, catalog)
+        self._hub.rights.bind(
+            result,
+            self._opened.session_id,
+            statement.statement_id,
+            policy,
+            statement.decision,
+            catalog,
+        )
         statement.results.append((result, infos))
         self._owner.emit(
             wire.ResultStarted(run.run_id, statement.statement_id, result.result_id, infos)

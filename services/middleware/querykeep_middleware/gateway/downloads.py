@@ -7,11 +7,13 @@ from urllib.parse import quote
 
 from querykeep_guard.contracts.codec import dumps, loads
 from querykeep_middleware.gateway.asgi import (
+    PROGRAM_CHARS,
     SECURITY_HEADERS,
     Receive,
     Scope,
     Send,
     client_address,
+    header,
     respond_problem,
     session_cookie,
 )
@@ -42,8 +44,9 @@ class Downloads:
             await respond_problem(send, 401, "not_signed_in", "Sign in first", "")
             return
         token = scope["path"].removeprefix(PREFIX).split("/", 1)[0]
+        program = header(scope, b"user-agent")[:PROGRAM_CHARS]
         hello = Hello(
-            "download", person.user_id, person.username, person.cookie, address, "", token
+            "download", person.user_id, person.username, person.cookie, address, program, token
         )
         try:
             reader, writer = await asyncio.open_unix_connection(str(self._settings.runner_socket))
@@ -62,6 +65,15 @@ class Downloads:
 
 async def _pass(reader: asyncio.StreamReader, send: Send) -> None:
     download = loads(Download, await _frame(reader))
+    if download.status == 503:
+        await respond_problem(
+            send,
+            503,
+            "audit_full",
+            "The download cannot be recorded",
+            "Nothing leaves unrecorded. Tell your administrator; try again later.",
+        )
+        return
     if download.status != 200:
         await respond_problem(
             send, 404, "not_found", "This download is gone", "Make the export again."

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from querykeep_api.dbam.models import Connection, Grant, Privilege
+from querykeep_api.dbam.models.grants import UNUSED
 from querykeep_api.iam.facade import Group, User
 from querykeep_api.kernel import clock
 from querykeep_api.kernel.errors import Conflict, InvalidInput
@@ -145,7 +146,7 @@ def do_change_grant(grant: Grant, data: Mapping[str, Any], *, acting_user: User 
     for name in GRANT_FIELDS:
         if name in data:
             setattr(grant, name, data[name])
-    grant.is_dormant = False
+    grant.is_dormant = grant.is_asleep = False
     grant.expiry_noted_at = None
     changed_before, changed_after = differences(before, _grant_snapshot(grant))
     if not changed_after:
@@ -186,24 +187,46 @@ def do_note_expired_grants() -> list[str]:
     return _note(expired, "grant.expired", "Ran out: ", {"expiry_noted_at": now})
 
 
-def do_mark_dormant_grants(unused_for: timedelta) -> list[str]:
-    """Put grants to sleep that nobody used for so long; return their names. A change wakes them."""
+def do_report_dormant_grants(unused_for: timedelta) -> list[str]:
+    """Note grants that nobody used for so long, each once; return the names of the new ones. They
+    go on holding; the next use takes the note away."""
     before = clock.now() - unused_for
     idle = Grant.everything.filter(
         Q(last_used_at__lt=before) | Q(last_used_at=None, updated_at__lt=before), is_dormant=False
     ).exclude(valid_until__lte=clock.now())
-    return _note(idle, "grant.dormant", "Unused, put to sleep: ", {"is_dormant": True})
+    text = f"Unused for {unused_for.days} days: "
+    return _note(idle, "grant.dormant", text, {"is_dormant": True}, changes_policy=False)
+
+
+def do_put_dormant_grants_to_sleep() -> list[str]:
+    """Let reported grants hold no more; return their names. A change wakes a grant."""
+    reported = Grant.everything.filter(is_dormant=True, is_asleep=False).exclude(
+        valid_until__lte=clock.now()
+    )
+    return _note(reported, "grant.put_to_sleep", "Unused, put to sleep: ", {"is_asleep": True})
+
+
+def names_of_dormant_grants() -> list[str]:
+    """Return the names of all grants that stand reported as unused."""
+    rows = Grant.everything.filter(UNUSED).exclude(valid_until__lte=clock.now()).order_by("id")
+    return [grant_name(grant) for grant in rows]
 
 
 def _note(
-    grants: Iterable[Grant], kind: str, text: str, changes: Mapping[str, object]
+    grants: Iterable[Grant],
+    kind: str,
+    text: str,
+    changes: Mapping[str, object],
+    *,
+    changes_policy: bool = True,
 ) -> list[str]:
     names = []
     for grant in list(grants):
         with transaction.atomic():
             if not Grant.everything.filter(pk=grant.pk).update(**changes):
                 continue
-            raise_version("connection", grant.connection_id)
+            if changes_policy:
+                raise_version("connection", grant.connection_id)
             record(
                 kind,
                 actor=None,
@@ -228,7 +251,7 @@ def _grant_snapshot(grant: Grant) -> dict[str, Any]:
         "valid_from": grant.valid_from.isoformat() if grant.valid_from else None,
         "valid_until": grant.valid_until.isoformat() if grant.valid_until else None,
         "hours": grant.hours,
-        "is_dormant": grant.is_dormant,
+        "is_asleep": grant.is_asleep,
     }
 
 

@@ -43,6 +43,10 @@ class Privilege(Record):
         return self.name
 
 
+UNUSED = Q(is_dormant=True) | Q(is_asleep=True)
+"""Grants that nobody has used for long."""
+
+
 class Grant(Record):
     """A privilege for one person or one group on one connection, over some objects, for a time."""
 
@@ -54,7 +58,9 @@ class Grant(Record):
     valid_from = models.DateTimeField(null=True)
     valid_until = models.DateTimeField(null=True, db_index=True)
     hours = models.JSONField(null=True)
+    # Reported as unused; it holds all the same until it is put to sleep as well.
     is_dormant = models.BooleanField(default=False)
+    is_asleep = models.BooleanField(default=False)
     last_used_at = models.DateTimeField(null=True)
     created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     expiry_noted_at = models.DateTimeField(null=True)
@@ -76,7 +82,7 @@ class Grant(Record):
         """Return active, scheduled, expired or dormant at ``now``."""
         if self.valid_until is not None and self.valid_until <= now:
             return "expired"
-        if self.is_dormant:
+        if self.is_dormant or self.is_asleep:
             return "dormant"
         if self.valid_from is not None and self.valid_from > now:
             return "scheduled"
@@ -97,7 +103,7 @@ class Grant(Record):
         return cls.of_person(user_id).filter(
             Q(valid_from=None) | Q(valid_from__lte=now),
             Q(valid_until=None) | Q(valid_until__gt=now),
-            is_dormant=False,
+            is_asleep=False,
         )
 
     @staticmethod

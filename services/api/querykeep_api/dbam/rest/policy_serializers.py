@@ -85,9 +85,10 @@ class GrantSerializer(serializers.ModelSerializer[Grant]):
         model = Grant
         fields = (
             "id", "user", "group", "connection", "privilege", "objects", "valid_from",
-            "valid_until", "hours", "state", "last_used_at", "created_at", "created_by", "etag",
+            "valid_until", "hours", "state", "is_asleep", "last_used_at", "created_at",
+            "created_by", "etag",
         )  # fmt: skip
-        read_only_fields = ("id", "last_used_at", "created_at")
+        read_only_fields = ("id", "is_asleep", "last_used_at", "created_at")
 
     def validate_objects(self, value: list[dict[str, str]]) -> list[dict[str, str]]:
         """Say everything in words: an empty list could be read as nothing."""

@@ -22,6 +22,7 @@ from querykeep_api.dbam.models import (
     Rule,
     StatementRule,
 )
+from querykeep_api.dbam.models.grants import UNUSED
 from querykeep_api.dbam.patterns import masker_spec
 from querykeep_api.dbam.rest.policy_serializers import (
     AccessRuleSerializer,
@@ -81,11 +82,11 @@ def _state(value: str) -> Q:
         case "expired":
             return over
         case "dormant":
-            return ~over & Q(is_dormant=True)
+            return ~over & UNUSED
         case "scheduled":
-            return ~over & Q(is_dormant=False) & later
+            return ~over & ~UNUSED & later
         case "active":
-            return ~over & Q(is_dormant=False) & ~later
+            return ~over & ~UNUSED & ~later
     raise ValueError("active, expired, scheduled or dormant")
 
 

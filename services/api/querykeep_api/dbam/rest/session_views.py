@@ -34,6 +34,7 @@ from querykeep_api.dbam.models import (
     ProxyToken,
     StatementRule,
 )
+from querykeep_api.dbam.models.grants import UNUSED
 from querykeep_api.dbam.rest.shapes import connection_reference
 from querykeep_api.iam.facade import Group, User
 from querykeep_api.iam.rest.facade import user_reference
@@ -311,13 +312,13 @@ class OverviewView(APIView):
             ]
         if principal.may("policy.view"):
             holding = Grant.everything.filter(
-                Q(valid_until=None) | Q(valid_until__gt=now), is_dormant=False
+                Q(valid_until=None) | Q(valid_until__gt=now), is_asleep=False
             )
             counts += [
                 ("grants", holding, "grants?state=active"),
                 (
                     "dormant_grants",
-                    Grant.everything.filter(is_dormant=True),
+                    Grant.everything.filter(UNUSED),
                     "grants?state=dormant",
                 ),
                 ("access_rules", AccessRule.objects.all(), "access-rules"),

@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from querykeep_api.iam import access, agents, tokens, web_sessions
+from querykeep_api.iam import access, agent_tokens, agents, tokens, web_sessions
 from querykeep_api.iam.models import Agent, ApiToken, User, WebSession
 from querykeep_api.iam.rest.serializers import (
     AgentLoginSerializer,
@@ -119,7 +119,7 @@ class AgentView(ResourceView):
 
     def on_delete(self, record: Agent) -> None:
         """Revoke an agent."""
-        agents.do_revoke_agent(record, acting_user=self.principal.user)
+        agent_tokens.do_revoke_agent(record, acting_user=self.principal.user)
 
 
 class AgentLoginView(APIView):

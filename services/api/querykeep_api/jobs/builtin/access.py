@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from django.conf import settings
+
 from querykeep_api.dbam.facade import (
     Connection,
     catalog_payload,
     crawl_connection,
-    do_mark_dormant_grants,
     do_note_expired_grants,
+    do_put_dormant_grants_to_sleep,
+    do_report_dormant_grants,
     enabled_connections,
+    names_of_dormant_grants,
     probe_connection,
 )
 from querykeep_api.jobs.leases import BusyError, Lease
@@ -20,8 +24,6 @@ from querykeep_guard.contracts.catalog import Catalog, Relation
 from querykeep_guard.contracts.codec import loads
 
 CRAWL = "schema_crawl"
-UNUSED_FOR = timedelta(days=90)
-"""A grant unused for so long is put to sleep; changing it wakes it."""
 
 
 @job(
@@ -102,17 +104,26 @@ def grant_expiry(context: JobContext) -> str:
     "dormant_grant_report",
     title=Text("Dormant grants", "휴면 권한 보고"),
     description=Text(
-        f"Puts grants that nobody used for {UNUSED_FOR.days} days to sleep and lists them.",
-        f"{UNUSED_FOR.days}일 동안 사용되지 않은 권한을 휴면 상태로 바꾸고 목록을 보여 줍니다.",
+        "Lists grants that nobody has used for long. Where the settings say so, they stop holding "
+        "until someone changes them.",
+        "오랫동안 사용되지 않은 권한을 찾아 보고합니다. 설정에 따라 다시 변경할 때까지 "
+        "효력을 멈출 수 있습니다.",
     ),
     schedule=Daily(4, 15),
 )
 def dormant_grant_report(context: JobContext) -> str:
-    """Mark and list what nobody uses."""
-    dormant = do_mark_dormant_grants(UNUSED_FOR)
-    for name in dormant:
-        context.changed("dormant", name, f"unused for {UNUSED_FOR.days} days")
-    return f"{len(dormant)} grants fell asleep."
+    """List what nobody uses; put it to sleep only where the setting asks for that."""
+    days = settings.QUERYKEEP.dormant_after_days
+    reported = set(do_report_dormant_grants(timedelta(days=days)))
+    asleep = do_put_dormant_grants_to_sleep() if settings.QUERYKEEP.dormant_grants_sleep else []
+    unused = names_of_dormant_grants()
+    for name in unused:
+        kind = "dormant" if name in reported else "still dormant"
+        context.changed(kind, name, f"unused for {days} days")
+    for name in asleep:
+        context.changed("put to sleep", name)
+    told = f"{len(unused)} grants unused for {days} days, {len(reported)} of them new."
+    return f"{told} {len(asleep)} put to sleep." if asleep else told
 
 
 def catalog_changes(before: Catalog | None, after: Catalog) -> list[tuple[str, str, str]]:
