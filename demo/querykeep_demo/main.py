@@ -66,7 +66,9 @@ def _status(home: Path) -> int:
 
 def _supervisor(home: Path) -> Supervisor:
     def say(line: str) -> None:
-        print(f"querykeep: {line}", file=sys.stderr, flush=True)
+        # One write: servers start side by side.
+        sys.stderr.write(f"querykeep: {line}\n")
+        sys.stderr.flush()
 
     installation = Installation.open(home, now=datetime.datetime.now(datetime.UTC))
     return Supervisor(installation, say=say)
