@@ -143,7 +143,7 @@ def test_grant_expiry_and_dormant_grants(connect, shop_postgresql: Shop, new_use
     assert expired.state(clock.now()) == "expired"
     # It is reported, and holds as before.
     assert current_version() == before
-    assert Grant.holding(unused.user_id).filter(pk=unused.pk).exists()
+    assert Grant.holding(unused.user_id or "").filter(pk=unused.pk).exists()
     assert [change["kind"] for change in run("dormant_grant_report").changes] == ["still dormant"]
     run("audit_outbox")
     assert {"grant.expired", "grant.dormant"} <= set(Event.objects.values_list("kind", flat=True))

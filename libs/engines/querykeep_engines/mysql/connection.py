@@ -28,6 +28,7 @@ from querykeep_engines.kit.driver import (
     StreamItem,
 )
 from querykeep_engines.mysql.types import result_column
+from querykeep_engines.mysql.versions import without_prefix
 
 _IN_TRANSACTION = 0x0001
 # A batch is handed on when its text reaches this size, however few rows it has.
@@ -166,8 +167,8 @@ class MysqlConnection:
 
     @property
     def server_version(self) -> str:
-        """The server's version as its greeting gives it."""
-        return str(self._connection.server_version)
+        """The server's version."""
+        return without_prefix(str(self._connection.server_version))
 
     @property
     def is_secure(self) -> bool:

@@ -16,6 +16,7 @@ from querykeep_engines.kit.session import (
 from querykeep_engines.mysql import errors
 from querykeep_engines.mysql.session.charsets import UTF8MB4, encoding_of
 from querykeep_engines.mysql.session.ending import SessionEndedError
+from querykeep_engines.mysql.versions import as_greeted
 from querykeep_engines.mysql.wire.auth import CACHING_SHA2, NATIVE
 from querykeep_engines.mysql.wire.flags import OFFERED, Capability, Status
 from querykeep_engines.mysql.wire.handshake import (
@@ -112,7 +113,7 @@ class ClientSignIn:
         if self._config.client_tls_available:
             offered |= Capability.SSL
         greeting = Greeting(
-            server_version=connection.server_version,
+            server_version=as_greeted(connection.server_version),
             thread_id=self.thread_id,
             nonce=self._nonce,
             capabilities=offered,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
+from querykeep_engines.mysql.versions import without_prefix
 from querykeep_guard.sql.facts import SessionContext, StatementSyntaxError
 
 _VERSION = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
@@ -29,7 +30,7 @@ def parse_version(text: str) -> tuple[int, int, int]:
     Raises:
         StatementSyntaxError: No version stands in the text; nothing can be judged without it.
     """
-    text = text.removeprefix("5.5.5-")
+    text = without_prefix(text)
     found = _VERSION.search(text)
     if found is None:
         raise StatementSyntaxError(f"the server's version {text!r} is not understood")
