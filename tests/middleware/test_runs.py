@@ -295,3 +295,24 @@ def test_a_connection_without_grant(auditor: Person, system: System) -> None:
         answer = editor.refused(wire.OpenSession("", "t", system.postgresql.id))
         assert answer.code == "no_grant"
         assert "shop-postgresql" in answer.message
+
+
+def test_the_record_holds_what_the_person_ran_and_one_name_of_the_editor(
+    analyst: Person, admin: Admin, connection: DemoConnection
+) -> None:
+    """The editor's driver adds no statements of its own, and is called the same on each engine."""
+    with analyst.editor() as editor:
+        opened = editor.connect(connection.id)
+        editor.run("SELECT 41 + 1")
+        live = admin.list("/sessions", user="analyst", route="editor")
+        (mine,) = (one for one in live if one["id"] == opened.session_id)
+        assert mine["client"] == {"address": "127.0.0.1", "program": "querykeep-editor"}
+
+    def recorded() -> list[dict[str, Any]]:
+        return admin.list("/audit/statements", session=opened.session_id)
+
+    wait_until(lambda: bool(recorded()))
+    (statement,) = recorded()
+    assert statement["statement"] == "SELECT 41 + 1"
+    client = statement["client"]
+    assert (client["program"], client["version"]) == ("querykeep-editor", "")

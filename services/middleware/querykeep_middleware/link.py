@@ -38,7 +38,6 @@ class Hello:
     username: str
     cookie: str
     address: str
-    program: str
     token: str = ""
 
 

@@ -13,6 +13,10 @@ from typing import Protocol
 from querykeep_guard.contracts.catalog import Catalog
 from querykeep_guard.contracts.session import Target
 
+GOVERNED_PROGRAM = "querykeep-editor"
+"""What a driver calls itself on a governed session: the client program that the audit log, live
+sessions and the target's process list show for the editor, whatever the engine."""
+
 
 @dataclass(frozen=True, slots=True)
 class ResultColumn:

@@ -19,6 +19,7 @@ from pymysql.cursors import SSCursor
 from pymysql.protocol import MysqlPacket
 
 from querykeep_engines.kit.driver import (
+    GOVERNED_PROGRAM,
     DriverError,
     ResultColumn,
     ResultStarted,
@@ -54,8 +55,17 @@ class StatusConnection(_Base):
     """
 
     server_version: str
+    names_by_handshake = False
+    """True: the handshake alone names the character set. A governed session hands it to the target;
+    a ``SET NAMES`` of the driver's own would stand in the audit log as the person's statement."""
+    _connect_attrs: dict[str, str]
     _secure: bool
     _ssl_required: bool
+
+    def set_character_set(self, charset: str, collation: str | None = None) -> None:
+        """Tell the server the character set, unless the handshake did."""
+        if not self.names_by_handshake:
+            super().set_character_set(charset, collation)
 
     def _read_packet(self, packet_type: type[MysqlPacket] = MysqlPacket) -> MysqlPacket:
         read: Callable[[type[MysqlPacket]], MysqlPacket] = super()._read_packet
@@ -78,8 +88,10 @@ def open_connection(
     timeout_s: float,
     tls: ssl.SSLContext | None,
     tls_required: bool,
+    is_governed: bool = False,
 ) -> StatusConnection:
-    """Open a connection; raises ``DriverError``. ``tls`` None means plain text."""
+    """Open a connection; raises ``DriverError``. ``tls`` None means plain text. ``is_governed``: it
+    is a person's session, on which the driver says nothing by itself."""
     connection = StatusConnection(
         host=host,
         port=port,
@@ -95,9 +107,13 @@ def open_connection(
         conv={},
         local_infile=False,
         defer_connect=True,
-        program_name="querykeep",
+        program_name=GOVERNED_PROGRAM if is_governed else "querykeep",
         **({"ssl": tls} if tls is not None else {"ssl_disabled": True}),
     )
+    connection.names_by_handshake = is_governed
+    if is_governed:
+        # Its own name and version would stand beside the program's as the client's.
+        connection._connect_attrs = {"program_name": GOVERNED_PROGRAM}
     connection._ssl_required = tls is not None and tls_required
     try:
         connection.connect()

@@ -70,6 +70,7 @@ class MysqlDriver:
             timeout_s=_GOVERNED_TIMEOUT_S,
             tls=None,
             tls_required=False,
+            is_governed=True,
         )
         return MysqlConnection(opened)
 

@@ -16,6 +16,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from querykeep_engines.kit.driver import (
+    GOVERNED_PROGRAM,
     DriverError,
     NativeProcess,
     ProbeReport,
@@ -92,7 +93,7 @@ class PostgresqlDriver:
             "password": address.password,
             "sslmode": "disable",
             "gssencmode": "disable",
-            "application_name": "querykeep-editor",
+            "application_name": GOVERNED_PROGRAM,
         }
         if address.unix_path:
             path = PurePosixPath(address.unix_path)

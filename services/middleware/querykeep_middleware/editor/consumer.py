@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from querykeep_guard.contracts.codec import dumps
-from querykeep_middleware.gateway.asgi import PROGRAM_CHARS, client_address, header, session_cookie
+from querykeep_middleware.gateway.asgi import client_address, header, session_cookie
 from querykeep_middleware.internal import ApiAwayError, InternalApi, Person
 from querykeep_middleware.link import HEADER, RECHECK, Hello, body_length, frame, read_closing
 from querykeep_middleware.settings import MiddlewareSettings
@@ -96,7 +96,6 @@ class EditorConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels 
             username=person.username,
             cookie=person.cookie,
             address=client_address(self.scope, self._settings.trusted_proxies),
-            program=header(self.scope, b"user-agent")[:PROGRAM_CHARS],
         )
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import trio
 
+from querykeep_engines.kit.driver import GOVERNED_PROGRAM
 from querykeep_guard.contracts.audit import ResultExported
 from querykeep_guard.contracts.session import ClientInfo, Route
 from querykeep_middleware.editor import messages as wire
@@ -275,7 +276,7 @@ class Hub:
                 user_id=hello.user_id,
                 username=hello.username,
                 route=Route.EDITOR,
-                client=ClientInfo(address=hello.address, program=hello.program),
+                client=ClientInfo(address=hello.address, program=GOVERNED_PROGRAM),
                 connection_id=policy.connection_id,
                 connection_name=policy.connection_name,
                 format=offered.format.value,

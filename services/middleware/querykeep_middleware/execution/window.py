@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, assert_never
 
 import trio
 
+from querykeep_engines.kit.driver import GOVERNED_PROGRAM
 from querykeep_guard.contracts.session import ClientInfo
 from querykeep_middleware.editor import messages as wire
 from querykeep_middleware.editor.shapes import CellAddress, HistoryEntry, TabState
@@ -218,7 +219,7 @@ class Window:
         session = TabSession(
             self.hub, self, message.tab_id, self.user_id, auto_commit=message.auto_commit
         )
-        client = ClientInfo(address=peer.hello.address, program=peer.hello.program)
+        client = ClientInfo(address=peer.hello.address, program=GOVERNED_PROGRAM)
         try:
             await self.hub.start(session, peer.hello.cookie, message.connection_id, client)
         except SessionFailedError as error:

@@ -15,8 +15,6 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 SESSION_COOKIE = "querykeep_session"
-PROGRAM_CHARS = 200
-"""So much of a browser's name is kept."""
 
 SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"x-content-type-options", b"nosniff"),

@@ -7,13 +7,11 @@ from urllib.parse import quote
 
 from querykeep_guard.contracts.codec import dumps, loads
 from querykeep_middleware.gateway.asgi import (
-    PROGRAM_CHARS,
     SECURITY_HEADERS,
     Receive,
     Scope,
     Send,
     client_address,
-    header,
     respond_problem,
     session_cookie,
 )
@@ -44,10 +42,7 @@ class Downloads:
             await respond_problem(send, 401, "not_signed_in", "Sign in first", "")
             return
         token = scope["path"].removeprefix(PREFIX).split("/", 1)[0]
-        program = header(scope, b"user-agent")[:PROGRAM_CHARS]
-        hello = Hello(
-            "download", person.user_id, person.username, person.cookie, address, program, token
-        )
+        hello = Hello("download", person.user_id, person.username, person.cookie, address, token)
         try:
             reader, writer = await asyncio.open_unix_connection(str(self._settings.runner_socket))
         except OSError:

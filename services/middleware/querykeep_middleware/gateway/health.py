@@ -53,7 +53,7 @@ class Health:
                 path = str(self._settings.runner_socket)
                 reader, writer = await asyncio.open_unix_connection(path)
                 try:
-                    writer.write(frame(dumps(Hello("health", "", "", "", "", ""))))
+                    writer.write(frame(dumps(Hello("health", "", "", "", ""))))
                     header = await reader.readexactly(HEADER.size)
                     body = await reader.readexactly(body_length(header))
                 finally:
