@@ -54,6 +54,8 @@ from querykeep_relay.transport import LeftoverError, Transport, TransportError
 from querykeep_relay.upstream import UpstreamError
 
 _LOG = logging.getLogger(__name__)
+_CANCEL_AGAIN_S = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Pauses before a cancel is sent once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,8 +272,26 @@ class SessionSteps(SessionCore):
 
     def _cancel_at_target(self, native_id: bytes) -> None:
         self._cancelled_at_target = True
-        self._services.background.start_soon(
-            cancel_at_target, self._services, self.grant, native_id
+        running = self._session.running
+        statement_id = running.statement_id if running is not None else ""
+        self._services.background.start_soon(self._cancel_until_ended, native_id, statement_id)
+
+    async def _cancel_until_ended(self, native_id: bytes, statement_id: str) -> None:
+        """Cancel, and again while the same statement still runs: a cancel that overtakes its
+        statement finds nothing to cancel and is lost. Of a session that is over nobody hears
+        whether its statement ended, so that it is cancelled once more."""
+        for pause_s in _CANCEL_AGAIN_S:
+            await cancel_at_target(self._services, self.grant, native_id)
+            was_over = self._close is not None
+            await trio.sleep(pause_s)
+            running = self._session.running
+            if self._close is None and (running is None or running.statement_id != statement_id):
+                return
+            if was_over:
+                await cancel_at_target(self._services, self.grant, native_id)
+                return
+        _LOG.warning(
+            "session %s: the target does not end statement %s", self.grant.session_id, statement_id
         )
 
     def _lost(self, side: Side) -> None:

@@ -384,7 +384,7 @@ def test_text_that_is_not_utf8_is_an_error_of_the_statement(data: bytes) -> None
 
 def test_prepared_statements_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     limit_chars = 1024 * 1024
-    monkeypatch.setattr(books, "_STATEMENT_CHARS", limit_chars)
+    monkeypatch.setattr(books, "REMEMBERED_CHARS", limit_chars)
     wired = live()
     text = "select 1" + " " * 30_000
     wired.server.results = {text: RESULTS["select 1"]}

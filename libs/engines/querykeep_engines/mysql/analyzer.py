@@ -210,7 +210,7 @@ class MysqlAnalyzer:
             problem = Problem("unsupported", "a prepared text must be one statement of its own")
             return replace(facts, problems=(*facts.problems, problem))
         if not finding.executes:
-            return facts
+            return replace(facts, extra=(*facts.extra, ("prepared", finding.prepared_text)))
         run = inner[0]
         return replace(
             run,

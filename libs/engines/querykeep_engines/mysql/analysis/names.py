@@ -47,6 +47,28 @@ def is_system_schema(schema: str) -> bool:
     return schema.lower() in REFUSED_SCHEMAS or schema.lower() == INFORMATION_SCHEMA
 
 
+TEMPORARY_TABLE = "temporary_table"
+"""Kind of a relation that a session made and told of; no catalog has one."""
+
+
+def own_columns(relation: Relation) -> tuple[NamedColumn, ...]:
+    """Return a relation's columns, each its own only source."""
+    return tuple(
+        NamedColumn(
+            column.name,
+            column.name.lower(),
+            Lineage(
+                frozenset({ColumnName(relation.schema, relation.name, column.name)}),
+                IDENTITY,
+                size_of(column.type_name),
+                ColumnOrigin(schema=relation.schema, table=relation.name, column=column.name),
+                is_binary(column.type_name),
+            ),
+        )
+        for column in relation.columns
+    )
+
+
 class CatalogIndex:
     """One catalog by name. Table names fold as ``lower_case_table_names`` says."""
 
@@ -79,22 +101,7 @@ class CatalogIndex:
         name = RelationName(relation.schema, relation.name)
         found = self._columns.get(name)
         if found is None:
-            found = tuple(
-                NamedColumn(
-                    column.name,
-                    column.name.lower(),
-                    Lineage(
-                        frozenset({ColumnName(relation.schema, relation.name, column.name)}),
-                        IDENTITY,
-                        size_of(column.type_name),
-                        ColumnOrigin(
-                            schema=relation.schema, table=relation.name, column=column.name
-                        ),
-                        is_binary(column.type_name),
-                    ),
-                )
-                for column in relation.columns
-            )
+            found = own_columns(relation)
             self._columns[name] = found
         return found
 

@@ -18,15 +18,17 @@ from querykeep_engines.mysql.analysis.lineage import (
 from querykeep_engines.mysql.analysis.names import (
     SIZE_COLUMNS,
     SIZED_TABLES,
+    TEMPORARY_TABLE,
     is_refused_system,
     is_system_schema,
+    own_columns,
 )
 from querykeep_engines.mysql.analysis.showing import SIZE
 from querykeep_engines.mysql.analysis.values import ValueAnalysis
 from querykeep_engines.mysql.syntax import nodes as n
 from querykeep_engines.mysql.syntax.lexer import tokenize
 from querykeep_engines.mysql.syntax.parser import parse_statement
-from querykeep_guard.contracts.catalog import Relation
+from querykeep_guard.contracts.catalog import Column, Relation
 from querykeep_guard.sql.facts import Effect, RelationName, StatementSyntaxError
 
 UNKNOWN_COLUMNS = NamedColumn("*", "*", NOTHING)
@@ -87,6 +89,9 @@ class RelationAnalysis(ValueAnalysis):
         if self.is_temporary(schema, name):
             read = RelationName(schema, name)
             record.reads.setdefault(read)
+            known = self.temporary_relation(schema, name)
+            if known is not None:
+                return Binding(label, schema, read, self.table_columns(known))
             record.problem(
                 "unsupported",
                 f'"{read}" is a temporary table, whose columns are not known',
@@ -129,6 +134,23 @@ class RelationAnalysis(ValueAnalysis):
         folded = self.record.index.fold(schema, name)
         return folded in names or f"{schema}.{folded}" in names
 
+    def temporary_relation(self, schema: str, name: str) -> Relation | None:
+        """Return a temporary table whose columns the session knows. No masked value stands in it:
+        a write of one is refused.
+
+        Never one that hides a table or view: were it dropped where nobody here sees it (in a
+        function), its name would mean that one, and be read as if nothing in it were masked.
+        """
+        if self.record.index.relation(schema, name) is not None:
+            return None
+        fold = self.record.index.fold
+        wanted = fold(schema, f"{schema}.{name}")
+        for full, columns in self.record.context.temporary_columns:
+            if fold(schema, full) == wanted:
+                made = tuple(Column(each, "", place) for place, each in enumerate(columns, 1))
+                return Relation(schema, name, TEMPORARY_TABLE, made)
+        return None
+
     def _system(
         self, schema: str, name: str, label: str, found: Relation | None, position: int
     ) -> Binding:
@@ -159,6 +181,8 @@ class RelationAnalysis(ValueAnalysis):
 
     def table_columns(self, relation: Relation) -> tuple[NamedColumn, ...]:
         """Return a table's columns; generated ones also carry what they are made of."""
+        if relation.kind == TEMPORARY_TABLE:
+            return own_columns(relation)
         base = self.record.index.base_columns(relation)
         if not any(column.generated for column in relation.columns):
             return base

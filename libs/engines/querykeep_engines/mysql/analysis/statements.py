@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from querykeep_engines.mysql.analysis.lineage import (
@@ -42,6 +43,7 @@ _SHOW_REFUSED = {
     "client_statistics": "shows statistics",
     "parse_tree": "shows a statement",
 }
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_$]+")
 _SAFE_STATUS = ("compression", "ssl_", "uptime", "threads_", "wsrep_", "rpl_", "max_used_")
 _DANGEROUS_FLAGS = frozenset({"union", "connection", "directory"})
 _SAFE_ENGINES = frozenset({"innodb", "myisam", "aria", "memory", "heap", "archive", "default"})
@@ -352,7 +354,7 @@ class StatementAnalysis(SettingAnalysis):
             )
             return Finding(_K.PREPARE if tree.name else _K.EXECUTE)
         self.record.effects.add(Effect.SESSION)
-        names = () if tree.name is None else (("prepare", tree.name.value.lower()),)
+        names = () if tree.name is None else (("prepare", self._statement_name(tree.name)),)
         return Finding(
             _K.PREPARE if tree.name else _K.EXECUTE,
             names=names,
@@ -360,10 +362,25 @@ class StatementAnalysis(SettingAnalysis):
             executes=tree.name is None,
         )
 
+    def _statement_name(self, name: n.Name) -> str:
+        """Return a prepared statement's name as it is compared.
+
+        The server compares such names by a collation in which letters with and without accents
+        are one, and trailing blanks count for nothing: of others than these nobody here can say
+        which statement they mean.
+        """
+        if not _PLAIN_NAME.fullmatch(name.value):
+            self.record.problem(
+                "ambiguous",
+                "the name of a prepared statement may hold letters of ASCII, digits, _ and $ only",
+                position=name.position,
+            )
+        return name.value.lower()
+
     def _execute(self, tree: n.Execute) -> Finding:
         for value in tree.using:
             self.value(value, Scope(None))
-        name = tree.name.value.lower()
+        name = self._statement_name(tree.name)
         texts = {key.lower(): text for key, text in self.record.context.prepared}
         text = texts.get(name)
         if text is None:

@@ -37,6 +37,9 @@ class WriteAnalysis(QueryAnalysis):
         if self.is_temporary(schema, name):
             written = RelationName(schema, name)
             record.writes.setdefault(written)
+            known = self.temporary_relation(schema, name)
+            if known is not None:
+                return known, written
             record.problem(
                 "unsupported",
                 f'"{written}" is a temporary table, whose columns are not known',

@@ -15,6 +15,7 @@ from querykeep_engines.kit.session import (
     Decided,
     PauseClient,
     PolicyChanged,
+    RemoteProtocolError,
     RequestCancel,
     ResumeClient,
     SessionConfig,
@@ -24,11 +25,14 @@ from querykeep_engines.mysql.session.commands import Treatment, treatment
 from querykeep_engines.mysql.session.ending import SessionEndedError
 from querykeep_engines.mysql.session.exchanges import (
     ColumnListExchange,
+    ColumnsExchange,
     FetchExchange,
     OnePacketExchange,
+    OwnQuestion,
     PrepareExchange,
     StateExchange,
 )
+from querykeep_engines.mysql.session.names import STATEMENT_CHARS, STATEMENTS
 from querykeep_engines.mysql.session.query import QueryExchange
 from querykeep_engines.mysql.session.results import Exchange, Wire
 from querykeep_engines.mysql.session.state import STATE_QUERY
@@ -46,7 +50,7 @@ OWN_THREAD_IDS = 0x70000000
 """Thread ids that we give to clients start here, far above any that a target counts up to, so that
 ``KILL QUERY`` tells the two apart."""
 _KILL = re.compile(
-    r"\s*kill\s+(?:(?:hard|soft)\s+)?(?:query\s+|connection\s+)?(\d+)\s*;?\s*\Z", re.I
+    r"\s*kill\s+(?:(?:hard|soft)\s+)?(?:query\s+|connection\s+)?(\d{1,20})\s*;?\s*\Z", re.I
 )
 
 _MISSING = frozenset({"unknown_relation", "unknown_column"})
@@ -79,7 +83,8 @@ class Prepared:
 
 @dataclass(slots=True)
 class _Question:
-    """A decision that is asked for. ``then`` gets the decisions when all may run."""
+    """A decision that is asked for. ``then`` gets the decisions when all may run; ``runs`` is False
+    where that runs nothing yet. ``interrupted``: somebody cancelled it meanwhile."""
 
     text: str
     context: SessionContext
@@ -87,6 +92,8 @@ class _Question:
     then: Callable[[tuple[Decision, ...]], None]
     parameters: int = 0
     asked_again: bool = False
+    interrupted: Outcome | None = None
+    runs: bool = True
 
 
 class Conversation:
@@ -116,7 +123,7 @@ class Conversation:
         self._prepared: dict[int, Prepared] = {}
         self._preparing: Prepared | None = None
         self._paused = False
-        self._time_limit_hit = False
+        self._interrupted: Outcome | None = None
 
     # --- what the session asks --------------------------------------------------------------------
 
@@ -168,8 +175,7 @@ class Conversation:
     def client_came(self) -> None:
         """Take the next command as soon as the one before is done."""
         while self._exchange is None and self._question is None:
-            if not self._state.is_known and self._reader.buffered:
-                self._ask_state()
+            if self._reader.buffered and self._ask_target():
                 break
             packet = self._reader.next()
             if packet is None:
@@ -179,8 +185,11 @@ class Conversation:
                     EndReason.PROTOCOL_ERROR,
                     errors.error(errors.ER_UNKNOWN_COM, "an empty command"),
                 )
+            if packet.sequence != packet.parts - 1 & 0xFF:
+                raise RemoteProtocolError("packets out of order")
             self._wire.begin()
             self._take(packet.payload[0], packet.payload)
+            self._interrupted = None
         self._set_pause()
 
     def _set_pause(self) -> None:
@@ -189,7 +198,7 @@ class Conversation:
         if waits and too_much and not self._paused:
             self._paused = True
             self._pipe.emit(PauseClient())
-        elif self._paused and not too_much:
+        elif self._paused and not (waits and too_much):
             self._paused = False
             self._pipe.emit(ResumeClient())
 
@@ -215,6 +224,7 @@ class Conversation:
             case Treatment.RESET_CONNECTION:
                 self.abandon(Outcome.OK, "")
                 self._prepared.clear()
+                self._state.names.forget_all()
                 self._state.is_known = False
                 self._send(payload, OnePacketExchange(self._wire))
             case Treatment.ONE_PACKET:
@@ -261,12 +271,16 @@ class Conversation:
                 told = errors.error(1065, "Query was empty")
                 self._wire.own(told.encode())
                 return
+            prepares = any(one.facts.kind is StatementKind.PREPARE for one in decisions)
+            if prepares and not self._state.names.has_room(text):
+                self._refuse_prepare(text, "simple")
+                return
             runs = deque(self._recorder.started(decision, "simple") for decision in decisions)
-            for decision in decisions:
-                self._state.ran(decision.facts)
+            for one in runs:
+                self._state.ran(one.started.statement_id, one.decision.facts)
             self._send(payload, self._query_exchange(runs, binary=False))
 
-        self._ask(_Question(text, self._state.context(), "simple", run))
+        self._ask(_Question(text, self._state.context(text), "simple", run))
 
     def _query_exchange(
         self,
@@ -342,7 +356,19 @@ class Conversation:
             )
             self._send(payload, exchange)
 
-        self._ask(_Question(text, context, "prepared", run))
+        held = sum(len(each.text) for each in self._prepared.values())
+        if len(self._prepared) >= STATEMENTS or held + len(text) > STATEMENT_CHARS:
+            self._refuse_prepare(text, "prepared")
+            return
+        self._ask(_Question(text, context, "prepared", run, runs=False))
+
+    def _refuse_prepare(self, text: str, protocol: str) -> None:
+        told = errors.error(
+            errors.ER_TOO_MANY_PREPARED,
+            "this session holds too many prepared statements: close or deallocate some",
+        )
+        self._recorder.refused_text(text, str(told.code), told.message, protocol)
+        self._wire.own(told.encode())
 
     def _on_prepared(self, statement_id: int, parameters: int) -> None:
         if self._preparing is not None:
@@ -369,7 +395,7 @@ class Conversation:
         def run(decisions: tuple[Decision, ...]) -> None:
             self._close_cursor(prepared, Outcome.OK, "")
             recorded = self._recorder.started(decisions[0], "prepared", prepared.parameters)
-            self._state.ran(decisions[0].facts)
+            self._state.ran(recorded.started.statement_id, recorded.decision.facts)
 
             def on_cursor(run: RecordedStatement, columns: list[ColumnDefinition]) -> None:
                 prepared.cursor, prepared.columns = run, tuple(columns)
@@ -432,6 +458,7 @@ class Conversation:
 
     def _ask(self, question: _Question) -> None:
         self._question = question
+        question.interrupted = question.interrupted or self._interrupted
         self._request_id += 1
         self._pipe.emit(
             Decide(self._request_id, question.text, question.context, question.protocol)
@@ -468,13 +495,29 @@ class Conversation:
                     question.parameters,
                 )
             self._wire.own(told.encode())
+        elif question.interrupted is not None and decisions:
+            self._stop_unsent(question, decisions, question.interrupted)
         else:
             question.then(decisions)
         self.client_came()
 
+    def _stop_unsent(
+        self, question: _Question, decisions: tuple[Decision, ...], outcome: Outcome
+    ) -> None:
+        """What was cancelled before it could be sent on does not run; that too is recorded."""
+        told = errors.error(
+            errors.ER_QUERY_INTERRUPTED, "Query execution was interrupted before it began"
+        )
+        if question.runs:
+            for decision in decisions:
+                run = self._recorder.started(decision, question.protocol, question.parameters)
+                self._recorder.completed(run, outcome, told.message, str(told.code))
+        self._wire.own(told.encode())
+
     def _policy_changed(self, policy: SessionPolicy) -> None:
         self._policy_now = policy
         self._recorder.policy_version = policy.version
+        self._state.names.doubt_contents()
         run = self.running
         if run is not None and not isinstance(self._exchange, StateExchange):
             # Rows of a statement that was judged under the old policy are on their way.
@@ -484,7 +527,7 @@ class Conversation:
                 Decide(
                     self._recheck_id,
                     run.decision.facts.text,
-                    self._state.context(),
+                    self._state.context(run.decision.facts.text),
                     "recheck",
                 )
             )
@@ -505,15 +548,37 @@ class Conversation:
             self._exchange.void(errors.error(errors.ER_TABLEACCESS_DENIED, text), Outcome.KILLED)
 
     def _cancel(self, *, by_admin: bool, time_limit: bool) -> None:
+        outcome = Outcome.KILLED if by_admin else Outcome.CANCELLED
         exchange = self._exchange
-        if exchange is None or exchange.current is None:
+        if exchange is None or isinstance(exchange, OwnQuestion):
+            # Not begun: it is being judged, or waits for what judging it needs.
+            if self._question is not None:
+                self._question.interrupted = outcome
+            elif self._reader.buffered:
+                self._interrupted = outcome
             return
-        exchange.current.outcome = Outcome.KILLED if by_admin else Outcome.CANCELLED
+        self._wire.interrupted = outcome
         if time_limit and isinstance(exchange, QueryExchange):
             exchange.override = errors.time_limit_error(is_mariadb=self._is_mariadb)
         self._wire.cancel()
 
     # --- the target's answers ---------------------------------------------------------------------
+
+    def _ask_target(self) -> bool:
+        """Ask the target what the next decision needs and nobody knows; False: nothing."""
+        if not self._state.is_known:
+            self._ask_state()
+            return True
+        table = self._state.names.next_unread()
+        if table is None:
+            return False
+        database, name = (part.replace("`", "``") for part in table)
+        text = f"SHOW COLUMNS FROM `{database}`.`{name}`"
+        self._exchange = ColumnsExchange(self._wire, table)
+        self._pipe.to_server(
+            encode_packet(bytes([Command.QUERY]) + text.encode(self._state.encoding), 0)
+        )
+        return True
 
     def _ask_state(self) -> None:
         self._exchange = StateExchange(self._wire)
@@ -533,6 +598,10 @@ class Conversation:
         self._recheck_id = None
         if isinstance(exchange, StateExchange):
             self._learn(exchange)
+        elif isinstance(exchange, ColumnsExchange):
+            self._state.names.learn_columns(
+                exchange.table, exchange.columns if self._state.tells_utf8 else None
+            )
         elif before is not None and before.decision.facts.kind in _DDL_KINDS:
             self._pipe.emit(CatalogChanged("a statement changed the schema"))
         self.client_came()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from querykeep_engines.kit.recorder import RecordedStatement
 from querykeep_engines.kit.session import RemoteProtocolError
+from querykeep_engines.mysql.session.names import Table
 from querykeep_engines.mysql.session.results import (
     Wire,
     compile_masks,
@@ -58,7 +59,7 @@ class OnePacketExchange:
         self._wire.forward(packet)
         if self._run is not None:
             run, self._run = self._run, None
-            outcome = Outcome.ERROR if told else Outcome.OK
+            outcome = self._wire.outcome_of(told) if told else Outcome.OK
             text, code = (told.message, str(told.code)) if told else ("", "")
             self._wire.recorder.completed(run, outcome, text, code)
         return True
@@ -91,7 +92,7 @@ class ColumnListExchange:
             self._wire.forward(packet)
             if is_error(packet.payload):
                 told = decode_error(packet.payload)
-                self.abandon(Outcome.ERROR, told.message)
+                self.abandon(self._wire.outcome_of(told), told.message)
                 return True
             if is_eof(packet.payload):
                 self.abandon(Outcome.OK, "")
@@ -187,7 +188,7 @@ class FetchExchange:
                 shown = shown_error(told, self._run.decision, None)
                 if not self._voided:
                     self._wire.forward(packet, shown.encode())
-                self._on_last(Outcome.ERROR, shown.message)
+                self._on_last(self._wire.outcome_of(told), shown.message)
                 return True
             if is_eof(payload):
                 _, status = decode_eof(payload)
@@ -218,14 +219,13 @@ class FetchExchange:
         self._on_last(outcome, error)
 
 
-class StateExchange:
-    """Our own question for the session's state; nothing of it reaches the client."""
+class OwnQuestion:
+    """A question of our own; nothing of its answer reaches the client."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._columns_due: int | None = None
         self._in_rows = False
-        self.row: list[str | None] | None = None
 
     @property
     def current(self) -> RecordedStatement | None:
@@ -237,8 +237,8 @@ class StateExchange:
         while (packet := self._wire.reader.next()) is not None:
             payload = packet.payload
             if is_error(payload):
-                told = decode_error(payload)
-                raise RemoteProtocolError(f"the target did not tell its state (error {told.code})")
+                self._failed(decode_error(payload))
+                return True
             if self._columns_due is None:
                 self._columns_due = Reader(payload, "a result's head").lenenc_int()
             elif self._columns_due:
@@ -248,14 +248,55 @@ class StateExchange:
                     return True
                 self._in_rows = True
             else:
-                self.row = _text_values(payload)
+                self._row(_text_values(payload))
         return False
+
+    def _row(self, values: list[str | None]) -> None:
+        raise NotImplementedError
+
+    def _failed(self, told: ErrorPacket) -> None:
+        raise NotImplementedError
 
     def void(self, error: ErrorPacket, outcome: Outcome) -> None:
         """Nothing of it reaches the client."""
 
     def abandon(self, outcome: Outcome, error: str) -> None:
         """Nothing was recorded."""
+
+
+class StateExchange(OwnQuestion):
+    """Asks for the session's state, without which nothing can be decided. ``row`` is the answer."""
+
+    def __init__(self, wire: Wire) -> None:
+        super().__init__(wire)
+        self.row: list[str | None] | None = None
+
+    def _row(self, values: list[str | None]) -> None:
+        self.row = values
+
+    def _failed(self, told: ErrorPacket) -> None:
+        raise RemoteProtocolError(f"the target did not tell its state (error {told.code})")
+
+
+class ColumnsExchange(OwnQuestion):
+    """Asks for a temporary table's columns; None where the target does not tell them."""
+
+    def __init__(self, wire: Wire, table: Table) -> None:
+        super().__init__(wire)
+        self.table = table
+        self._names: list[str] | None = []
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """The columns' names in their order."""
+        return tuple(self._names) if self._names else None
+
+    def _row(self, values: list[str | None]) -> None:
+        if self._names is not None and values and values[0]:
+            self._names.append(values[0])
+
+    def _failed(self, told: ErrorPacket) -> None:
+        self._names = None
 
 
 def _text_values(payload: bytes) -> list[str | None]:

@@ -217,9 +217,9 @@ class QueryExchange:
         if not self._voided:
             self._wire.forward(packet, shown.encode() if shown is not told else None)
         if run is not None:
-            interrupted = told.code in (errors.ER_QUERY_INTERRUPTED,)
-            outcome = Outcome.CANCELLED if interrupted else Outcome.ERROR
+            outcome = self._wire.outcome_of(told)
             self._wire.recorder.completed(run, outcome, shown.message, str(shown.code))
+            self._wire.state.names.ended(run.started.statement_id, ok=False)
         self.abandon(Outcome.ERROR, _NOT_RUN)
         self._result = None
         return True
@@ -234,6 +234,7 @@ class QueryExchange:
         if run is not None and not inside_call:
             self._runs.popleft()
             self._wire.recorder.completed(run, Outcome.OK)
+            self._wire.state.names.ended(run.started.statement_id, ok=True)
         if more and not self._runs:
             raise RemoteProtocolError("the target returned more results than statements were sent")
         return not more
@@ -252,7 +253,9 @@ class QueryExchange:
     def abandon(self, outcome: Outcome, error: str) -> None:
         """Record how what still ran ended."""
         while self._runs:
-            self._wire.recorder.completed(self._runs.popleft(), outcome, error)
+            run = self._runs.popleft()
+            self._wire.recorder.completed(run, outcome, error)
+            self._wire.state.names.ended(run.started.statement_id, ok=False)
 
 
 def _returns_many(decision: Decision) -> bool:

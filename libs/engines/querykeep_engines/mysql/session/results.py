@@ -33,7 +33,8 @@ class ResultMismatchError(Exception):
 @dataclass(slots=True)
 class Wire:
     """What every exchange of a session shares. ``next_sequence`` is the number of the next packet
-    to the client; ``cancel`` stops what runs at the target."""
+    to the client; ``cancel`` stops what runs at the target; ``interrupted`` is what the statement
+    that runs was asked to end as."""
 
     pipe: Pipe
     reader: PacketReader
@@ -42,10 +43,19 @@ class Wire:
     cancel: Callable[[], None]
     next_sequence: int = 0
     shift: int = 0
+    interrupted: Outcome | None = None
 
     def begin(self) -> None:
         """A new command: numbers start anew."""
-        self.next_sequence, self.shift = 1, 0
+        self.next_sequence, self.shift, self.interrupted = 1, 0, None
+
+    def outcome_of(self, told: ErrorPacket) -> Outcome:
+        """Return how a statement ended that the target answered with an error. What was asked
+        for counts only where the target did it: a statement that came to its own end first has
+        that end."""
+        if told.code not in errors.INTERRUPTIONS:
+            return Outcome.ERROR
+        return self.interrupted or Outcome.CANCELLED
 
     def forward(self, packet: Packet, payload: bytes | None = None) -> None:
         """Pass a packet on, with another payload where one is given."""

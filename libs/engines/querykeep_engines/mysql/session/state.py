@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from querykeep_engines.mysql.session.charsets import encoding_named
+from querykeep_engines.mysql.session.charsets import UTF8_NAMES, encoding_named
+from querykeep_engines.mysql.session.names import Reading, SqlNames
 from querykeep_engines.mysql.wire.flags import Status
 from querykeep_guard.contracts.policy import StatementKind
 from querykeep_guard.contracts.session import ConnectionInfo
@@ -36,6 +37,7 @@ _CHANGING_KINDS = frozenset(
         StatementKind.UNKNOWN,
     }
 )
+_NAMES = frozenset({StatementKind.PREPARE, StatementKind.DEALLOCATE})
 
 
 @dataclass(slots=True)
@@ -48,6 +50,18 @@ class SessionState:
     values: dict[str, str] = field(default_factory=dict)
     status: int = int(Status.AUTOCOMMIT)
     is_known: bool = False
+    names: SqlNames = field(default_factory=SqlNames)
+
+    @property
+    def reading(self) -> Reading:
+        """How texts are read now, as far as it is known."""
+        return self.database, tuple(sorted(self.values.items()))
+
+    @property
+    def tells_utf8(self) -> bool:
+        """True where names that the target tells come as UTF-8."""
+        charset = self.values.get("character_set_results", "").lower()
+        return charset in UTF8_NAMES or charset in ("", "binary")
 
     @property
     def in_transaction(self) -> bool:
@@ -66,22 +80,27 @@ class SessionState:
         self.values = {name: value or "" for name, value in zip(_VARIABLES, row[1:], strict=True)}
         self.is_known = True
 
-    def ran(self, facts: StatementFacts) -> None:
-        """A statement was sent on: forget the state where it may have changed it."""
+    def ran(self, statement_id: str, facts: StatementFacts) -> None:
+        """A statement is sent on: forget the state where it may change it, and note names. The
+        statements of one text are told in their order."""
+        self.names.sent(statement_id, facts, self.reading, is_certain=self.is_known)
         if (
             facts.kind in _CHANGING_KINDS
             or facts.settings
-            or (facts.effects & {Effect.SESSION, Effect.PROCEDURE})
+            or (facts.effects & {Effect.SESSION, Effect.PROCEDURE} and facts.kind not in _NAMES)
         ):
             self.is_known = False
 
-    def context(self) -> SessionContext:
-        """Return the context for a decision."""
+    def context(self, text: str = "") -> SessionContext:
+        """Return the context for a decision on ``text``; without one no prepared name is known."""
         return SessionContext(
             engine=self.connection.engine,
             flavour=self.connection.flavour,
             server_version=self.server_version,
             database=self.database,
-            settings=tuple(sorted(self.values.items())),
+            settings=self.reading[1],
+            temporary=self.names.temporary(),
+            temporary_columns=self.names.temporary_columns(),
+            prepared=self.names.prepared(text, self.reading),
             in_transaction=self.in_transaction,
         )

@@ -115,8 +115,8 @@ class Pending:
     empty: bool = False
 
 
-_STATEMENTS = 20_000
-_STATEMENT_CHARS = 128 * 1024 * 1024
+REMEMBERED_NAMES = 20_000
+REMEMBERED_CHARS = 128 * 1024 * 1024
 """What a client may make a session remember; a single statement has its own limit."""
 
 
@@ -140,10 +140,10 @@ class NameBook:
         self._open: list[Change] = []
         self._chars = 0
 
-    def has_room(self, text: str) -> bool:
-        """Return whether one more prepared statement may be remembered."""
-        count = len(self.statements) + len(self._open)
-        return count < _STATEMENTS and self._chars + len(text) <= _STATEMENT_CHARS
+    def has_room(self, text: str = "") -> bool:
+        """Return whether one more prepared statement or portal may be remembered."""
+        count = len(self.statements) + len(self.portals) + len(self._open)
+        return count < REMEMBERED_NAMES and self._chars + len(text) <= REMEMBERED_CHARS
 
     def drop(self, kind: str, name: str) -> None:
         """SQL dropped or took a name over; ``*`` is every one."""

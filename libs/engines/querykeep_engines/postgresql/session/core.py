@@ -230,20 +230,23 @@ class PostgresqlSession:
 
     def _cancel(self, event: kit.CancelRequested) -> None:
         line = self._line
-        run = line.head_run if line is not None else None
-        if line is None or run is None:
+        if line is None or self._requests is None:
             return
+        told: PgError | None = None
         if event.time_limit:
             limit = line.policy.limits.statement_timeout_s
             span = f" of {limit:g} s" if limit is not None else ""
-            run.override = PgError(
+            told = PgError(
                 errors.QUERY_CANCELED,
                 f"canceling statement: it ran longer than the limit{span} of this connection",
             )
         elif event.by_admin:
-            run.override = PgError(
-                errors.QUERY_CANCELED, "canceling statement: an administrator ended it"
-            )
+            told = PgError(errors.QUERY_CANCELED, "canceling statement: an administrator ended it")
+        run = line.head_run
+        if run is None:
+            self._requests.interrupt(told)
+            return
+        run.override = told or run.override
         run.cancel_sent = False  # one that came too early had no effect: each request counts
         line.cancel_head()
 

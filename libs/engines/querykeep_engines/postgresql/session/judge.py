@@ -64,9 +64,11 @@ class Judge:
     def context(self, text: str, parameter_types: tuple[int, ...] = ()) -> SessionContext:
         """Return the context of this moment."""
         line = self._line
-        named = {name: item.text for name, item in line.book.statements.items() if name}
         return line.state.context(
-            text, named, in_transaction=line.status != "I", parameter_types=parameter_types
+            text,
+            line.book.statements,
+            in_transaction=line.status != "I",
+            parameter_types=parameter_types,
         )
 
     def ask(
@@ -167,6 +169,12 @@ class Judge:
                 errors.INSUFFICIENT_PRIVILEGE,
                 "COPY of masked columns is refused",
                 "Read the rows with SELECT, which masks them.",
+            )
+        makes_name = any(action in ("prepare", "declare") for action, _ in facts.names)
+        if makes_name and not self._line.state.has_room(facts.text):
+            return PgError(
+                errors.PROGRAM_LIMIT,
+                "this session holds too many prepared statements and cursors: close some",
             )
         if self._line.status == "E" and earlier and self._line.state.dirty:
             return PgError(

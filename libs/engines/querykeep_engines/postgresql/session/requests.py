@@ -36,9 +36,12 @@ from querykeep_engines.postgresql.wire.frontend import (
 )
 from querykeep_engines.postgresql.wire.reader import TextEncodingError
 from querykeep_engines.postgresql.wire.states import Action, Phase, action
+from querykeep_guard.contracts.audit import Outcome
 from querykeep_guard.contracts.policy import StatementKind
 from querykeep_guard.contracts.session import EndReason
+from querykeep_guard.policy.decision import Decision
 
+_CANCELED = PgError(errors.QUERY_CANCELED, "canceling statement due to user request")
 _NOT_SENT = "not run: another statement of the same text was refused"
 
 
@@ -52,6 +55,7 @@ class Requests:
         self._inbox_bytes = 0
         self._wait_quiet = False
         self._paused = False
+        self._interrupted: tuple[Outcome, PgError] | None = None
 
     @property
     def empty(self) -> bool:
@@ -67,6 +71,29 @@ class Requests:
         """Handle a message from the start once more."""
         self._inbox.appendleft(frame)
         self._inbox_bytes += len(frame.payload)
+
+    def interrupt(self, told: PgError | None) -> None:
+        """Cancel what was asked for and has not begun, if anything was: it waits to be judged, or
+        for what judging it needs. ``told`` is what an administrator's cancel says."""
+        if not self.empty:
+            outcome = Outcome.CANCELLED if told is None else Outcome.KILLED
+            self._interrupted = outcome, told or _CANCELED
+
+    def _is_interrupted(self, decisions: list[Decision], protocol: str, parameters: int) -> bool:
+        """Return whether these statements were cancelled before they could be sent on; then they
+        are recorded, as such, and the client is told."""
+        if self._interrupted is None or not decisions:
+            return False
+        (outcome, told), self._interrupted = self._interrupted, None
+        line = self._line
+        for decision in decisions:
+            run = line.recorder.started(decision, protocol, parameters)
+            line.recorder.completed(run, outcome, told.message, told.code)
+        if protocol == "simple":
+            line.fail_query(told)
+        else:
+            line.fail_series(told)
+        return True
 
     def pump(self) -> None:
         """Handle queued messages as far as they may go now.
@@ -236,6 +263,9 @@ class Requests:
             line.book.confirm(changes)
             line.fail_query(first)
             return
+        if self._is_interrupted([item.decision for item in judged], "simple", 0):
+            line.book.confirm(changes)
+            return
         runs = deque(line.start(item.decision, "simple") for item in judged)
         pending = Pending(
             Due.QUERY,
@@ -340,6 +370,11 @@ class Requests:
         if not isinstance(statement, Statement):
             line.fail_series(_no_statement(head.statement))
             return
+        if head.portal and not line.book.has_room():
+            line.fail_series(
+                PgError(errors.PROGRAM_LIMIT, "this session holds too many portals: close some")
+            )
+            return
         if statement.judged is None or self._judge.is_fresh(statement.judged):
             self._send_bind(frame, head, statement)
             return
@@ -431,6 +466,8 @@ class Requests:
         if refused is not None:
             self._refuse(judged, refused, portal.parameters)
             return
+        if self._is_interrupted([judged.decision], "extended", portal.parameters):
+            return
         plan = judged.decision.plan
         if needs_description(plan) and portal.fields is None and not portal.describe_sent:
             portal.describe_sent = True
@@ -457,6 +494,8 @@ class Requests:
             if line.phase is Phase.SKIPPING:
                 line.phase = Phase.READY
             line.send(encode.SYNC, Pending(Due.SYNC, line.segment))
+            if not self._inbox:
+                self._interrupted = None  # the series is over, and nothing else was asked for
             return
         is_describe = frame.kind == Frontend.DESCRIBE
         kind, name = read_target(frame.payload, "Describe" if is_describe else "Close")

@@ -8,8 +8,14 @@ ParameterStatus, PostgreSQL 18). What cannot change it costs nothing.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from querykeep_engines.kit.session import SessionConfig
+from querykeep_engines.postgresql.session.books import (
+    REMEMBERED_CHARS,
+    REMEMBERED_NAMES,
+    Statement,
+)
 from querykeep_guard.contracts.policy import ObjectPattern, SessionPolicy, StatementKind
 from querykeep_guard.policy.decision import Decision
 from querykeep_guard.sql.facts import Effect, SessionContext, StatementFacts
@@ -196,6 +202,12 @@ class SessionState:
             case "close":
                 self._cursors.pop(name, None)
 
+    def has_room(self, text: str) -> bool:
+        """Return whether one more SQL statement or cursor may be remembered."""
+        held = (*self._sql_statements.values(), *self._cursors.values())
+        chars = sum(map(len, held)) + len(text)
+        return len(held) < REMEMBERED_NAMES and chars <= REMEMBERED_CHARS
+
     def is_sql_statement(self, name: str) -> bool:
         """Return whether SQL PREPARE made a statement of that name."""
         return name in self._sql_statements
@@ -209,7 +221,7 @@ class SessionState:
     def context(
         self,
         text: str,
-        named: dict[str, str],
+        named: Mapping[str, Statement],
         *,
         in_transaction: bool,
         parameter_types: tuple[int, ...] = (),
@@ -222,7 +234,8 @@ class SessionState:
         """
         prepared: tuple[tuple[str, str], ...] = ()
         if _USES_NAMES.search(text):
-            statements = {**named, **self._sql_statements}
+            statements = {name: item.text for name, item in named.items() if name}
+            statements.update(self._sql_statements)
             both = statements.keys() & self._cursors.keys()
             merged = {**statements, **self._cursors}
             prepared = tuple(sorted(item for item in merged.items() if item[0] not in both))
