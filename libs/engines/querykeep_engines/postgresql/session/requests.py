@@ -337,6 +337,11 @@ class Requests:
             line.recorder.refused_text(message.text, full.code, full.message, "extended")
             line.fail_series(full)
             return
+        if self._interrupted is not None:
+            # As the server would: what comes up to Sync is skipped, and nothing has run.
+            (_, told), self._interrupted = self._interrupted, None
+            line.fail_series(told)
+            return
         only = judged[0] if judged else None
         statement = Statement(message.statement, message.text, message.parameter_types, only)
         change = line.book.change(line.segment, "S", message.statement, statement)
