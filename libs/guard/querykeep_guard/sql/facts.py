@@ -190,8 +190,8 @@ class SessionContext:
     """How a connection resolves names at this moment. ``settings`` are sorted (name, value) pairs
     of what analysis needs: ``sql_mode``, ``standard_conforming_strings`` … ``prepared`` maps names
     of SQL-level prepared statements and cursors to the text behind them. ``temporary_columns`` are
-    (``schema.name``, columns) of those ``temporary`` tables whose columns the session knows; what
-    stands in them was written under the policy in force."""
+    (``schema.name``, (column, type) …) of those ``temporary`` tables whose columns the session
+    knows; what stands in them was written under the policy in force."""
 
     engine: str
     flavour: str
@@ -203,7 +203,7 @@ class SessionContext:
     prepared: tuple[tuple[str, str], ...] = ()
     in_transaction: bool = False
     parameter_types: tuple[int, ...] = ()
-    temporary_columns: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    temporary_columns: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
 
 
 class StatementSyntaxError(ValueError):

@@ -147,7 +147,9 @@ class RelationAnalysis(ValueAnalysis):
         wanted = fold(schema, f"{schema}.{name}")
         for full, columns in self.record.context.temporary_columns:
             if fold(schema, full) == wanted:
-                made = tuple(Column(each, "", place) for place, each in enumerate(columns, 1))
+                made = tuple(
+                    Column(column, kind, place) for place, (column, kind) in enumerate(columns, 1)
+                )
                 return Relation(schema, name, TEMPORARY_TABLE, made)
         return None
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from querykeep_engines.kit.recorder import RecordedStatement
 from querykeep_engines.kit.session import RemoteProtocolError
-from querykeep_engines.mysql.session.names import Table
+from querykeep_engines.mysql.session.names import Columns, Table
 from querykeep_engines.mysql.session.results import (
     Wire,
     compile_masks,
@@ -284,19 +284,19 @@ class ColumnsExchange(OwnQuestion):
     def __init__(self, wire: Wire, table: Table) -> None:
         super().__init__(wire)
         self.table = table
-        self._names: list[str] | None = []
+        self._told: list[tuple[str, str]] = []
 
     @property
-    def columns(self) -> tuple[str, ...] | None:
-        """The columns' names in their order."""
-        return tuple(self._names) if self._names else None
+    def columns(self) -> Columns | None:
+        """The columns in their order."""
+        return tuple(self._told) or None
 
     def _row(self, values: list[str | None]) -> None:
-        if self._names is not None and values and values[0]:
-            self._names.append(values[0])
+        if len(values) > 1 and values[0] and values[1]:
+            self._told.append((values[0], values[1]))
 
     def _failed(self, told: ErrorPacket) -> None:
-        self._names = None
+        self._told = []
 
 
 def _text_values(payload: bytes) -> list[str | None]:

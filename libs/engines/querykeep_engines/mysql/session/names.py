@@ -24,6 +24,8 @@ STATEMENT_CHARS = 128 * 1024 * 1024
 
 Table = tuple[str, str]
 """(database, name) of a temporary table."""
+Columns = tuple[tuple[str, str], ...]
+"""(name, type) of each column."""
 Reading = tuple[str, tuple[tuple[str, str], ...]]
 """How texts are read: the database and the session's settings."""
 
@@ -51,7 +53,7 @@ class SqlNames:
 
     _statements: dict[str, _Prepared] = field(default_factory=dict)
     _waiting: dict[str, _Waiting] = field(default_factory=dict)
-    _columns: dict[Table, tuple[str, ...] | None] = field(default_factory=dict)
+    _columns: dict[Table, Columns | None] = field(default_factory=dict)
     _unread: list[Table] = field(default_factory=list)
 
     # --- what happens -----------------------------------------------------------------------------
@@ -128,7 +130,7 @@ class SqlNames:
                 return table
         return None
 
-    def learn_columns(self, table: Table, columns: tuple[str, ...] | None) -> None:
+    def learn_columns(self, table: Table, columns: Columns | None) -> None:
         """Take the target's answer; None: it did not tell."""
         if table in self._columns:
             self._columns[table] = columns
@@ -155,7 +157,7 @@ class SqlNames:
         """Return ``database.name`` of every temporary table."""
         return tuple(sorted(f"{database}.{name}" for database, name in self._columns))
 
-    def temporary_columns(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    def temporary_columns(self) -> tuple[tuple[str, Columns], ...]:
         """Return (``database.name``, columns) of the temporary tables whose columns are known."""
         return tuple(
             sorted(
