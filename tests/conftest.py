@@ -17,6 +17,7 @@ pytest_plugins = [
     "tests.proxy.fix_proxy",
     "tests.proxy.fix_shop_proxy",
     "tests.engines.postgresql.fix_cases",
+    "tests.engines.mysql.fix_twins",
     "tests.engines.postgresql.fix_twins",
     "tests.e2e.fix_browser",
     "tests.middleware.web.fix_page",
