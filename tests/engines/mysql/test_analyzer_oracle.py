@@ -24,8 +24,6 @@ UNKNOWN = {1054, 1064, 1305, 1370}
 
 REFUSED_KNOWINGLY = {
     "SELECT count (email) FROM customers": "the server looks for a stored function",
-    "SELECT JSON_TABLE.x FROM customers, JSON_TABLE(email, '$' COLUMNS (x INT PATH '$')) "
-    "JSON_TABLE": "JSON_TABLE is not supported",
     "SELECT * FROM customers PROCEDURE ANALYSE()": "PROCEDURE is not supported",
     "BEGIN NOT ATOMIC SELECT 1; END": "compound statements are not supported",
     "SELECT id /*!0800001 , email */ FROM customers": "a version of seven digits",

@@ -6,6 +6,7 @@ from querykeep_engines.mysql.analysis.keys import KeyAnalysis
 from querykeep_engines.mysql.analysis.lineage import (
     IDENTITY,
     NOTHING,
+    OTHER,
     Binding,
     NamedColumn,
     Scope,
@@ -68,6 +69,9 @@ class QueryAnalysis(KeyAnalysis):
                 columns = self._recursive(table, key, around)
             else:
                 columns = self.query_columns(table.query, around)
+            if table.cycle:
+                for column in columns:
+                    self.record.use(column.lineage, ColumnRole.DISTINCT, "CYCLE")
             ctes = {**ctes, key: self._renamed(columns, table.columns)}
         return ctes
 
@@ -255,8 +259,11 @@ class QueryAnalysis(KeyAnalysis):
         if isinstance(table, n.BaseTable):
             binding = self._named_table(table.table, table.alias, scope.ctes)
             self._check_selection(table, binding)
+            self._check_period(table, scope)
         elif isinstance(table, n.DerivedTable):
             binding = self._derived(table, scope)
+        elif isinstance(table, n.JsonTable):
+            binding = self._json_table(table, scope)
         elif isinstance(table, n.ParenTable):
             return self._table(table.table, scope)
         else:
@@ -288,6 +295,24 @@ class QueryAnalysis(KeyAnalysis):
                 position=table.position,
             )
         return self._made(table.alias.name if table.alias else "", columns)
+
+    def _check_period(self, table: n.BaseTable, scope: Scope) -> None:
+        for part in table.period:
+            if not isinstance(part, str):
+                self.predicate(part, Scope(scope.parent), "FOR SYSTEM_TIME")
+
+    def _json_table(self, table: n.JsonTable, scope: Scope) -> Binding:
+        """Bind JSON_TABLE: its document may name the tables to its left, and decides how many rows
+        there are."""
+        outer = scope.visible
+        scope.visible = [column for b in scope.bindings for column in b.columns]
+        scope._by_key = None
+        document = self.value(table.document, scope)
+        scope.visible, scope._by_key = outer, None
+        self.record.use(document, ColumnRole.PREDICATE, "JSON_TABLE", table.document.position)
+        made = combine((document,), OTHER)
+        columns = tuple(named(name, made) for name in table.columns)
+        return Binding(table.alias.name if table.alias else "", "", None, columns)
 
     def _join(self, join: n.Join, scope: Scope) -> list[NamedColumn]:
         row = self._table(join.first, scope)

@@ -118,7 +118,7 @@ class RelationAnalysis(ValueAnalysis):
         record.reads.setdefault(read)
         if found.kind == "view":
             return Binding(label, found.schema, read, self._view(found, read, position))
-        if found.kind not in ("table", "partitioned_table", "system_view"):
+        if found.kind not in ("table", "partitioned_table", "sequence", "system_view"):
             record.problem(
                 "unsupported",
                 f'"{read}" is a {found.kind.replace("_", " ")}, which is not supported in queries',

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from querykeep_engines.kit.lexing import TokenKind
+from querykeep_engines.mysql.analysis import variables as v
 from querykeep_engines.mysql.analysis.lineage import OTHER, Scope, combine
 from querykeep_engines.mysql.analysis.writes import WriteAnalysis
 from querykeep_engines.mysql.syntax import nodes as n
@@ -12,7 +13,25 @@ _UTF8 = frozenset({"utf8mb4", "utf8mb3", "utf8"})
 _CLIENT_CHARSETS = frozenset({"character_set_client", "character_set_connection"})
 _RESULT_CHARSETS = _UTF8 | {"null", "binary"}
 _GLOBAL_ONLY_WORDS = ("global", "persist", "persist_only")
-_TRACES = frozenset({"optimizer_trace", "profiling", "debug", "debug_dbug"})
+
+
+def _why_not(name: str, value: str | None) -> str | None:
+    """Return why a variable may not be set to a value where anything is masked, None if it may."""
+    if name in v.HARMLESS:
+        return None
+    if name in v.TRACES:
+        off = (value or "").lower() in ("0", "off", "enabled=off")
+        return None if off else "records what statements read"
+    if name == "sort_buffer_size":
+        fits = value is not None and value.isdigit() and int(value) >= v.LEAST_SORT_BUFFER
+        return None if fits else f"may not go below {v.LEAST_SORT_BUFFER}: sorting would fail"
+    if name in v.LIMITS:
+        return "lets a statement fail depending on how much is stored"
+    if name in v.REPLICATION:
+        return "changes what is logged or replicated"
+    if name in v.REFUSED:
+        return "names files or tables, hides metadata or changes how queries are read"
+    return "is not among those known to be harmless"
 
 
 def plain_text(value: n.Expression | None) -> str | None:
@@ -83,10 +102,10 @@ class SettingAnalysis(WriteAnalysis):
         elif item.name == "collation_connection":
             family = None if value is None else value.split("_")[0]
             self._must_be(item.name, family, _UTF8, position)
-        elif item.name in _TRACES and (value or "").lower() not in ("0", "off"):
+        elif (why := _why_not(item.name, value)) is not None:
             self.record.problem(
                 "unsafe",
-                f'"{item.name}" records what statements read',
+                f'setting "{item.name}" {why}',
                 object_=item.name,
                 position=position,
                 matters_unmasked=False,

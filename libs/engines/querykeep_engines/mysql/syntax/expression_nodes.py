@@ -220,7 +220,7 @@ class Call:
     """A function call. ``parts`` is its name, with a schema in front where one was written.
     ``order``, ``separator`` and ``limit`` belong to GROUP_CONCAT; ``nulls`` holds RESPECT NULLS,
     FROM FIRST and the like; ``over`` makes it a window function; ``bare`` has no parentheses
-    (CURRENT_DATE)."""
+    (CURRENT_DATE); ``within`` says that ``order`` is that of WITHIN GROUP."""
 
     parts: tuple[Name, ...]
     args: tuple[Expression, ...]
@@ -232,6 +232,19 @@ class Call:
     nulls: tuple[str, ...] = ()
     over: Name | Window | None = None
     bare: bool = False
+    within: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceValue:
+    """``NEXT VALUE FOR s``, ``NEXTVAL(s)`` and the like (MariaDB). ``form`` is all of it in source
+    order, ``sequence`` the name's parts, ``args`` what SETVAL sets."""
+
+    form: tuple[object, ...]
+    sequence: tuple[Name, ...]
+    args: tuple[Expression, ...]
+    writes: bool
+    position: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,6 +370,7 @@ Expression = (
     | Case
     | Call
     | SpecialCall
+    | SequenceValue
     | Interval
     | Row
     | Paren

@@ -396,4 +396,8 @@ _WORDS = {
     "JSON_VALUE": "special_json_value",
     "NEXT": "special_sequence",
     "PREVIOUS": "special_sequence",
+    "NEXTVAL": "special_sequence_call",
+    "LASTVAL": "special_sequence_call",
+    "SETVAL": "special_sequence_call",
+    "JSON_ARRAYAGG": "special_group_concat",
 }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from querykeep_engines.kit.lexing import Token, TokenKind, word_set
 from querykeep_engines.mysql.syntax import nodes as n
 from querykeep_engines.mysql.syntax import words as w
-from querykeep_engines.mysql.syntax.expressions import ExpressionParser
+from querykeep_engines.mysql.syntax.windows import WindowParser
 
 if TYPE_CHECKING:
     from querykeep_engines.mysql.syntax.nodes import Expression
@@ -27,7 +27,7 @@ _TYPE_WORDS = word_set(
 )
 
 
-class FunctionParser(ExpressionParser):
+class FunctionParser(WindowParser):
     """Parses calls. Each ``special_*`` returns None, having taken nothing, when the word is an
     ordinary name or an ordinary call here."""
 
@@ -59,79 +59,25 @@ class FunctionParser(ExpressionParser):
         finally:
             self.leave()
         nulls = self._null_treatment() if name in w.WINDOW_ONLY else ()
+        order: tuple[n.OrderItem, ...] = ()
+        within = name in w.ORDERED_SETS and self.accept_words("WITHIN", "GROUP")
+        if within:
+            self.expect("(")
+            self.expect_word("ORDER")
+            self.expect_word("BY")
+            order = self.order_items()
+            self.expect(")")
         over = self._over() if name in w.WINDOW_ONLY | w.AGGREGATES else None
-        return n.Call(parts, tuple(args), position, tuple(words), nulls=nulls, over=over)
-
-    def _null_treatment(self) -> tuple[str, ...]:
-        if self.accept_words("FROM", "FIRST"):
-            head: tuple[str, ...] = ("FROM", "FIRST")
-        else:
-            head = ()
-        word = self.accept_word("RESPECT")
-        if word:
-            self.expect_word("NULLS")
-            return (*head, word, "NULLS")
-        return head
-
-    def _over(self) -> n.Name | n.Window | None:
-        if not self.at_word("OVER"):
-            return None
-        if not (self.peek().value == "(" or self.peek().kind is TokenKind.QUOTED) and (
-            self.peek().kind is not TokenKind.WORD
-        ):
-            return None
-        self.advance()
-        return self.window() if self.at("(") else self.name()
-
-    def window(self) -> n.Window:
-        """Parse a window specification in parentheses."""
-        self.expect("(")
-        base = None
-        if self.at_name() and not self.at_word("PARTITION", "ORDER", "ROWS", "RANGE", "GROUPS"):
-            base = self.name()
-        partition = self.expressions() if self.accept_words("PARTITION", "BY") else ()
-        order = self.order_items() if self.accept_words("ORDER", "BY") else ()
-        unit, between = "", False
-        bounds: tuple[n.FrameBound, ...] = ()
-        exclude: tuple[str, ...] = ()
-        found = self.accept_word("ROWS", "RANGE", "GROUPS")
-        if found is not None:
-            unit = found
-            between = self.accept_word("BETWEEN") is not None
-            first = self._frame_bound()
-            bounds = (first,)
-            if between:
-                self.expect_word("AND")
-                bounds = (first, self._frame_bound())
-            exclude = self._frame_exclusion()
-        self.expect(")")
-        return n.Window(base, partition, order, unit, between, bounds, exclude)
-
-    def _frame_bound(self) -> n.FrameBound:
-        if self.accept_words("CURRENT", "ROW"):
-            return n.FrameBound(None, ("CURRENT", "ROW"))
-        if self.accept_word("UNBOUNDED"):
-            return n.FrameBound(None, ("UNBOUNDED", self.expect_word("PRECEDING", "FOLLOWING")))
-        value = self.expression()
-        return n.FrameBound(value, (self.expect_word("PRECEDING", "FOLLOWING"),))
-
-    def _frame_exclusion(self) -> tuple[str, ...]:
-        if not self.accept_word("EXCLUDE"):
-            return ()
-        if self.accept_words("CURRENT", "ROW"):
-            return ("EXCLUDE", "CURRENT", "ROW")
-        if self.accept_words("NO", "OTHERS"):
-            return ("EXCLUDE", "NO", "OTHERS")
-        return ("EXCLUDE", self.expect_word("GROUP", "TIES"))
-
-    def order_items(self) -> tuple[n.OrderItem, ...]:
-        """Parse the keys of ORDER BY."""
-        items = []
-        while True:
-            value = self.expression()
-            items.append(n.OrderItem(value, self.accept_word("ASC", "DESC") or ""))
-            if not self.accept(","):
-                return tuple(items)
+        return n.Call(
+            parts,
+            tuple(args),
+            position,
+            tuple(words),
+            order=order,
+            nulls=nulls,
+            over=over,
+            within=within,
+        )
 
     # --- functions with their own syntax ------------------------------------------------------
 
@@ -466,4 +412,23 @@ class FunctionParser(ExpressionParser):
         """NEXT|PREVIOUS VALUE FOR sequence (MariaDB)."""
         if not self.modes.is_mariadb or not self.at_words(self.token.value, "VALUE", "FOR"):
             return None
-        self.fail("sequences are not supported")
+        start = self.token.start
+        words = (self.advance().value, self.advance().value, self.advance().value)
+        table = self.table_name()
+        return n.SequenceValue((*words, table), table.parts, (), words[0] == "NEXT", start)
+
+    def special_sequence_call(self) -> Expression | None:
+        """NEXTVAL, LASTVAL or SETVAL(sequence [, value …]) (MariaDB)."""
+        if not self.modes.is_mariadb or not self._opens():
+            return None
+        token = self.advance()
+        form: list[object] = [f"{token.value}{self.expect('(')}"]
+        table = self.table_name()
+        form.append(table)
+        args: list[Expression] = []
+        while self.accept(","):
+            args.append(self.expression())
+            form += [",", args[-1]]
+        form.append(self.expect(")"))
+        writes = token.value != "LASTVAL"
+        return n.SequenceValue(tuple(form), table.parts, tuple(args), writes, token.start)

@@ -93,9 +93,11 @@ class QueryParser(TableParser):
             self.expect("(")
             query = self._nested_query()
             self.expect(")")
-            if self.at_word("CYCLE"):
-                self.fail("CYCLE is not supported")
-            tables.append(n.CommonTable(name, columns, query))
+            cycle: tuple[n.Name, ...] = ()
+            if self.modes.is_mariadb and self.accept_word("CYCLE"):
+                cycle = self.names()
+                self.expect_word("RESTRICT")
+            tables.append(n.CommonTable(name, columns, query, cycle))
             if not self.accept(","):
                 return n.With(recursive, tuple(tables), start)
 

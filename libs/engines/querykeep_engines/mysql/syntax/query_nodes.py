@@ -43,12 +43,26 @@ class TableName:
 
 @dataclass(frozen=True, slots=True)
 class BaseTable:
-    """A named table in FROM. ``hints`` are USE/FORCE/IGNORE INDEX lists, as tokens."""
+    """A named table in FROM. ``hints`` are USE/FORCE/IGNORE INDEX lists, as tokens; ``period`` is
+    MariaDB's FOR SYSTEM_TIME, words and expressions in source order."""
 
     table: TableName
     partitions: tuple[Name, ...]
     alias: Alias | None
     hints: tuple[Token, ...]
+    position: int
+    period: tuple[str | Expression, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JsonTable:
+    """``JSON_TABLE(document, path COLUMNS (…)) alias``. ``form`` is all of it in source order;
+    ``columns`` are the names of its columns, nested ones included."""
+
+    form: tuple[str | Token | Expression, ...]
+    document: Expression
+    columns: tuple[str, ...]
+    alias: Alias | None
     position: int
 
 
@@ -93,7 +107,7 @@ class ParenTable:
     position: int
 
 
-TableRef = BaseTable | DerivedTable | Join | ParenTable
+TableRef = BaseTable | DerivedTable | JsonTable | Join | ParenTable
 
 
 @dataclass(frozen=True, slots=True)

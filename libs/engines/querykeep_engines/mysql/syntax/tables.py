@@ -122,7 +122,7 @@ class TableParser(FunctionParser):
             and token.value == "JSON_TABLE"
             and (self.peek().value == "(")
         ):
-            self.fail("JSON_TABLE is not supported")
+            return self._json_table()
         return self._base_table()
 
     def _base_table(self) -> n.BaseTable:
@@ -134,8 +134,7 @@ class TableParser(FunctionParser):
         if self.at_word("PARTITION") and self.peek().value == "(":
             self.advance()
             partitions = self.name_list()
-        if self.at_words("FOR", "SYSTEM_TIME"):
-            self.fail("FOR SYSTEM_TIME is not supported")
+        period = self._period() if self.at_words("FOR", "SYSTEM_TIME") else ()
         if self.at_word("TABLESAMPLE"):
             self.fail("TABLESAMPLE is not supported")
         alias = self._alias()
@@ -151,7 +150,73 @@ class TableParser(FunctionParser):
                 else:
                     self.fail("expected JOIN, ORDER BY or GROUP BY")
             hints.extend(self.balanced())
-        return n.BaseTable(table, partitions, alias, tuple(hints), start)
+        return n.BaseTable(table, partitions, alias, tuple(hints), start, period)
+
+    def _period(self) -> tuple[str | n.Expression, ...]:
+        """Take FOR SYSTEM_TIME (MariaDB): which versions of rows are read."""
+        if not self.modes.is_mariadb:
+            self.fail("FOR SYSTEM_TIME is not known to this server")
+        self.index += 2
+        found: list[str | n.Expression] = ["FOR", "SYSTEM_TIME"]
+        if self.accept_word("ALL"):
+            return (*found, "ALL")
+        if self.accept_words("AS", "OF"):
+            return (*found, "AS", "OF", *self._moment())
+        word = self.expect_word("BETWEEN", "FROM")
+        found += [word, *self._moment()]
+        found.append(self.expect_word("AND" if word == "BETWEEN" else "TO"))
+        return (*found, *self._moment())
+
+    def _moment(self) -> tuple[str | n.Expression, ...]:
+        words: tuple[str, ...] = ()
+        if self.at_word("TIMESTAMP", "TRANSACTION") and self.peek().kind is not TokenKind.STRING:
+            words = (self.advance().value,)
+        return (*words, self._climb(60))  # tighter than the AND of BETWEEN
+
+    def _json_table(self) -> n.JsonTable:
+        """Take JSON_TABLE(document, path COLUMNS (…)) [AS] alias."""
+        start = self.token.start
+        form: list[str | Token | n.Expression] = [self.advance().value, self.expect("(")]
+        document = self.expression()
+        form += [document, self.expect(",")]
+        path = self.token
+        if path.kind is not TokenKind.STRING:
+            self.fail("expected a path")
+        form.append(self.advance())
+        form.append(self.expect_word("COLUMNS"))
+        columns = self.balanced()
+        form += [*columns, self.expect(")")]
+        alias = self._alias()
+        if alias is None:
+            self.fail("JSON_TABLE needs an alias")
+        return n.JsonTable(tuple(form), document, tuple(self._columns_of(columns)), alias, start)
+
+    def _columns_of(self, tokens: tuple[Token, ...]) -> list[str]:
+        """Return the names that COLUMNS ( … ) defines, those of NESTED paths too."""
+        found: list[str] = []
+        depth, is_first = 0, False
+        levels = [1]  # depths at which columns are defined, outermost first
+        for place, token in enumerate(tokens):
+            if token.kind is TokenKind.OPERATOR and token.value in "(),":
+                if token.value == "(":
+                    depth += 1
+                    is_first = depth == levels[-1]
+                elif token.value == ")":
+                    if depth == levels[-1] and len(levels) > 1:
+                        levels.pop()
+                    depth -= 1
+                else:
+                    is_first = depth == levels[-1]
+                continue
+            if is_first:
+                is_first = False
+                if token.kind is TokenKind.QUOTED:
+                    found.append(token.value)
+                elif token.value != "NESTED" or tokens[place + 1].value not in ("PATH", ""):
+                    found.append(token.text)
+            elif token.kind is TokenKind.WORD and token.value == "COLUMNS":
+                levels.append(depth + 1)
+        return found
 
     def _derived(self, query: n.QueryExpression, lateral: bool, position: int) -> n.DerivedTable:
         alias = self._alias()
