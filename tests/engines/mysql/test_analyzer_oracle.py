@@ -20,7 +20,8 @@ DENIED = {1142, 1143}
 WITNESS = "column_witness"
 
 VIEW_DENIED = 1356
-UNKNOWN = {1054, 1064, 1305, 1370}
+NOT_VERSIONED = 4124
+UNKNOWN = {1054, 1064, 1305, 1370, NOT_VERSIONED}
 
 REFUSED_KNOWINGLY = {
     "SELECT count (email) FROM customers": "the server looks for a stored function",
@@ -30,6 +31,7 @@ REFUSED_KNOWINGLY = {
     "SELECT id /*! /* */ , email */ FROM customers": "a comment inside a comment",
     "SELECT id --\x01 , email\n FROM customers": "a control character",
     "SELECT 1 FROM customers": "Oracle's grammar is not supported",
+    "SELECT id FROM customers LIMIT 5 ROWS EXAMINED 10": "tells how many rows a plan reads",
     "SELECT _gbk'a' FROM customers": "a character set whose bytes look like ASCII",
     "SELECT 0x4g FROM customers": "a name that looks like a number",
     "SELECT 1e5x FROM customers": "a number that runs into a name",
