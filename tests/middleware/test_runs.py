@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from tests.fix_system import DemoConnection, System
 from tests.middleware.browser import Editor, Person
-from tests.middleware.conftest import wait_until
+from tests.middleware.conftest import Admin, wait_until
 
 from querykeep_guard.contracts.audit import Verdict
 from querykeep_middleware.editor import messages as wire
@@ -316,3 +317,26 @@ def test_the_record_holds_what_the_person_ran_and_one_name_of_the_editor(
     assert statement["statement"] == "SELECT 41 + 1"
     client = statement["client"]
     assert (client["program"], client["version"]) == ("querykeep-editor", "")
+
+
+def test_a_refusal_carries_a_code_with_arguments_in_editor_and_record(
+    analyst: Person, admin: Admin, connection: DemoConnection
+) -> None:
+    with analyst.editor() as editor:
+        opened = editor.connect(connection.id)
+        run = editor.run("SELECT name FROM customers WHERE email = 'x'")
+        (finished,) = run.all(wire.StatementFinished)
+        assert finished.failure is not None
+        reason = finished.failure.reason
+        assert reason is not None
+        assert reason.code == "column_use_refused"
+        assert reason.arguments["object"].endswith(".customers.email")
+        assert reason.arguments["clause"] == "WHERE"
+        assert reason.arguments["rule_code"].startswith("M-")
+
+    def recorded() -> list[dict[str, Any]]:
+        return admin.list("/audit/statements", session=opened.session_id)
+
+    wait_until(lambda: bool(recorded()))
+    (statement,) = recorded()
+    assert statement["reason"] == {"code": reason.code, "arguments": dict(reason.arguments)}

@@ -61,7 +61,7 @@ def test_real_outcome_beats_the_one_of_recovery(spool) -> None:
     assert (row.outcome, row.failure) == ("error", "division by zero")
 
 
-def test_an_export_is_an_event_about_its_statement(spool) -> None:
+def test_an_export_is_an_event_about_its_statement(spool, audit_files) -> None:
     start = spool.started()
     spool.write(start)
     spool.write(

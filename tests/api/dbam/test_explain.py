@@ -89,12 +89,25 @@ def test_explain_masks_refuses_and_says_why(as_owner: Any, shop: Any, policy: An
     refused = explain(as_owner, policy, shop, "SELECT salary FROM employees")
     assert refused["verdict"] == "denied"
     assert "A-1" in refused["message"]
+    schema = {"postgresql": "public", "mariadb": "shop"}[shop.engine]
+    assert refused["reason"] == {
+        "code": "column_refused",
+        "arguments": {
+            "object": f"{schema}.employees.salary",
+            "rule": "Salaries",
+            "rule_code": "A-1",
+        },
+    }
+    assert masked["reason"] is None
     table = explain(as_owner, policy, shop, "SELECT * FROM payroll")
     assert table["verdict"] == "denied"
     write = explain(as_owner, policy, shop, "DELETE FROM orders WHERE id = 1")
     assert write["verdict"] == "denied"
+    assert write["reason"]["code"] == "kind_not_granted"
+    assert write["reason"]["arguments"]["kind"] == "delete"
     broken = explain(as_owner, policy, shop, "SELEC 1")
     assert broken["verdict"] == "denied"
+    assert broken["reason"]["code"] == "syntax"
 
 
 def test_a_view_shows_the_masks_that_reach_it(as_user: Any, shop: Any, policy: Any) -> None:

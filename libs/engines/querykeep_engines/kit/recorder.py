@@ -202,4 +202,5 @@ class Recorder:
             error_code=code,
             protocol=protocol,
             parameters=parameters,
+            reason=decision.reason if decision else None,
         )

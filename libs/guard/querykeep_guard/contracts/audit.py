@@ -6,7 +6,7 @@ Texts are whole, never cut. No event holds a secret: ``querykeep_guard.audit`` m
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from querykeep_guard.contracts.session import ClientInfo, EndReason, Route
@@ -45,6 +45,15 @@ class AppliedRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a statement may not run, for who words it himself: a code of ``policy.reasons`` with its
+    arguments by name. The text of the refusal says the same in English."""
+
+    code: str
+    arguments: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class StatementStarted:
     """Written before the statement is sent on, or instead of sending it when it is refused."""
 
@@ -70,6 +79,7 @@ class StatementStarted:
     error_code: str = ""
     protocol: str = "simple"
     parameters: int = 0
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from querykeep_guard.policy.decision import Decision, MaskPlan, TraceStep
 from querykeep_guard.policy.grants import check_grants
 from querykeep_guard.policy.index import PolicyIndex, allows_anything
 from querykeep_guard.policy.masks import check_masks
+from querykeep_guard.policy.reasons import Reason
 from querykeep_guard.policy.refusal import Refused
 from querykeep_guard.policy.rules import check_access, check_statement_rules
 from querykeep_guard.sql.facts import Effect, Problem, StatementFacts, StatementSyntaxError
@@ -81,6 +82,7 @@ def decide(
             message=pending.message,
             denied_by="statement",
             next_step=pending.next_step,
+            reason=pending.reason,
         )
     verdict = Verdict.MASKED if plan.masks else Verdict.ALLOWED
     return Decision(verdict, facts, plan, applied, tuple(trace))
@@ -90,7 +92,7 @@ def _check_problems(
     facts: StatementFacts, index: PolicyIndex, now: datetime, trace: list[TraceStep]
 ) -> None:
     if facts.kind is StatementKind.UNKNOWN and not facts.problems:
-        raise Refused("this kind of statement is not understood", "statement")
+        raise _not_understood()
     if not facts.problems:
         trace.append(_UNDERSTOOD)
         return
@@ -112,7 +114,12 @@ def _check_problems(
             )
         )
     if facts.kind is StatementKind.UNKNOWN and not waives:
-        raise Refused("this kind of statement is not understood", "statement")
+        raise _not_understood()
+
+
+def _not_understood() -> Refused:
+    text = "this kind of statement is not understood"
+    return Refused(text, "statement", reason=Reason("statement_unknown"))
 
 
 def _problem_refusal(problem: Problem) -> Refused:
@@ -124,6 +131,7 @@ def _problem_refusal(problem: Problem) -> Refused:
         position=problem.position,
         step="understood",
         next_step="Rewrite the statement, or ask a database administrator to run it.",
+        reason=Reason(problem.code, {"object": problem.object, "detail": problem.message}),
     )
 
 
@@ -147,10 +155,13 @@ def _denied(
         object=refused.object,
         position=refused.position + facts.start if refused.position >= 0 else -1,
         next_step=refused.next_step,
+        reason=refused.reason,
     )
 
 
-def _unrun(text: str, message: str, by: str, step: str, position: int = -1) -> Decision:
+def _unrun(
+    text: str, message: str, by: str, step: str, reason: Reason, position: int = -1
+) -> Decision:
     facts = StatementFacts(
         text=text,
         start=0,
@@ -159,13 +170,15 @@ def _unrun(text: str, message: str, by: str, step: str, position: int = -1) -> D
         effects=frozenset[Effect](),
         digest="",
     )
-    return _denied(facts, Refused(message, by, position=position, step=step), [], [])
+    refused = Refused(message, by, position=position, step=step, reason=reason)
+    return _denied(facts, refused, [], [])
 
 
 def syntax_refusal(error: StatementSyntaxError, text: str, policy: SessionPolicy) -> Decision:
     """Return the decision on a text that cannot be parsed; nothing of it runs."""
     _ = policy
-    return _unrun(text, error.message, "syntax", "parsed", error.position)
+    reason = Reason("syntax", {"detail": error.message})
+    return _unrun(text, error.message, "syntax", "parsed", reason, error.position)
 
 
 def stale_refusal(reason: str, text: str, policy: SessionPolicy) -> Decision:
@@ -175,4 +188,5 @@ def stale_refusal(reason: str, text: str, policy: SessionPolicy) -> Decision:
         f"statements: {reason}. Try again in a moment, or ask an administrator to look at the "
         "connection's schema crawl"
     )
-    return _unrun(text, message, "statement", "catalog")
+    arguments = {"connection": policy.connection_name, "detail": reason}
+    return _unrun(text, message, "statement", "catalog", Reason("schema_not_known", arguments))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from querykeep_guard.contracts.audit import AppliedRule, Verdict
 from querykeep_guard.contracts.policy import MaskerSpec
+from querykeep_guard.policy.reasons import Reason
 from querykeep_guard.sql.facts import ColumnName, ColumnOrigin, StatementFacts
 
 
@@ -55,7 +56,8 @@ class Decision:
     ``denied_by``: how an engine words it: ``table``, ``column``, ``database``, ``statement`` (no
     object), ``syntax``, ``limit``. ``object`` is the refused object for the text and error code.
     ``position`` is a character offset into the whole text that the statement is a part of, or -1.
-    ``message`` is the whole text for the person, ``next_step`` what he can do.
+    ``message`` is the whole text for the person, ``next_step`` what he can do, ``reason`` the same
+    as a code with arguments (None where it may run).
     """
 
     verdict: Verdict
@@ -68,6 +70,7 @@ class Decision:
     object: str = ""
     position: int = -1
     next_step: str = ""
+    reason: Reason | None = None
 
     @property
     def may_run(self) -> bool:

@@ -13,6 +13,7 @@ from querykeep_guard.policy.index import (
     allows_anything,
     applied_grant,
 )
+from querykeep_guard.policy.reasons import Reason
 from querykeep_guard.policy.refusal import Refused
 from querykeep_guard.sql.facts import Effect, RelationName, StatementFacts
 
@@ -79,6 +80,7 @@ def check_grants(
             object=index.policy.database,
             step="grant",
             next_step=_ask(index),
+            reason=Reason("no_grant_now", {"connection": index.policy.connection_name}),
         )
     if facts.kind is StatementKind.EMPTY:
         trace.append(TraceStep("grant", "allow", "an empty statement needs no privilege"))
@@ -145,6 +147,7 @@ def _check_unseen(facts: StatementFacts, active: _Active, used: dict[str, GrantS
                 f"the statement {words}, which only a grant over everything allows",
                 "statement",
                 step="grant",
+                reason=Reason("needs_whole_grant", {"detail": words}),
             )
         used[grant.id] = grant
 
@@ -162,6 +165,14 @@ def _kind_refused(
         object=str(objects[0]) if objects else "",
         step="grant",
         next_step=_ask(index),
+        reason=Reason(
+            "kind_not_granted",
+            {
+                "kind": kind.value,
+                "privileges": ", ".join(held),
+                "object": str(objects[0]) if objects else "",
+            },
+        ),
     )
 
 
@@ -172,6 +183,7 @@ def _object_refused(name: RelationName, kind: StatementKind, index: PolicyIndex)
         object=str(name),
         step="grant",
         next_step=_ask(index),
+        reason=Reason("object_not_granted", {"kind": kind.value, "object": str(name)}),
     )
 
 

@@ -12,8 +12,9 @@ from querykeep_guard.contracts.policy import MaskerSpec, MaskingRule, StatementK
 from querykeep_guard.masking.maskers import MASKERS, MaskerError, resolve_params
 from querykeep_guard.policy.decision import ColumnMask, MaskPlan, TraceStep
 from querykeep_guard.policy.index import PolicyIndex, applied
+from querykeep_guard.policy.reasons import Reason, rule_arguments
 from querykeep_guard.policy.refusal import Refused
-from querykeep_guard.policy.texts import column_use_refused, next_step, quoted_rule
+from querykeep_guard.policy.texts import clause_of, column_use_refused, next_step, quoted_rule
 from querykeep_guard.sql.facts import (
     ColumnName,
     ColumnRole,
@@ -126,6 +127,15 @@ def _check_use(
         rule=applied(rule, "deny"),
         step="mask",
         next_step=next_step(index.policy.base_url, rule),
+        reason=Reason(
+            "column_use_refused",
+            {
+                "object": str(use.column),
+                "clause": clause_of(use),
+                "view": str(use.via or ""),
+                **rule_arguments(rule),
+            },
+        ),
     )
 
 
@@ -199,6 +209,9 @@ def _check_kind(
                 rule=applied(rule, "deny"),
                 step="mask",
                 next_step=next_step(index.policy.base_url, rule),
+                reason=Reason(
+                    "column_copy_refused", {"object": str(use.column), **rule_arguments(rule)}
+                ),
             )
     if facts.outputs is None and facts.kind in _ROW_KINDS_NEEDING_SHAPE:
         projected = [use for use in facts.columns if use.role is ColumnRole.PROJECTED]
@@ -222,6 +235,15 @@ def _refuse_kind(
         rule=applied(rule, "deny"),
         step="mask",
         next_step=next_step(index.policy.base_url, rule),
+        reason=Reason(
+            "kind_refused_on_masked",
+            {
+                "kind": facts.kind.value,
+                "object": str(name),
+                "detail": why,
+                **rule_arguments(rule),
+            },
+        ),
     )
 
 
@@ -238,6 +260,9 @@ def _check_placeholders(facts: StatementFacts, index: PolicyIndex) -> None:
                     rule=applied(rule, "deny"),
                     step="mask",
                     next_step=next_step(index.policy.base_url, rule),
+                    reason=Reason(
+                        "placeholder_written", {"object": str(column), **rule_arguments(rule)}
+                    ),
                 )
 
 
@@ -279,6 +304,9 @@ def _mask_output(
             rule=applied(first, "deny"),
             step="mask",
             next_step=next_step(index.policy.base_url, first),
+            reason=Reason(
+                "column_expression_refused", {"object": str(sources[0]), **rule_arguments(first)}
+            ),
         )
     spec = _effective_masker(output, list(masking.values()))
     try:
@@ -291,6 +319,10 @@ def _mask_output(
             rule=applied(first, "deny"),
             step="mask",
             next_step=next_step(index.policy.base_url, first),
+            reason=Reason(
+                "column_not_maskable",
+                {"object": str(sources[0]), "detail": str(error), **rule_arguments(first)},
+            ),
         ) from error
     for rule in masking.values():
         entry = applied(rule, "mask")

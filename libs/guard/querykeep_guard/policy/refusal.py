@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from querykeep_guard.contracts.audit import AppliedRule
+from querykeep_guard.policy.reasons import Reason
 
 
 class Refused(Exception):  # noqa: N818 - a verdict on its way up, not an error
@@ -16,6 +17,7 @@ class Refused(Exception):  # noqa: N818 - a verdict on its way up, not an error
         rule: The rule that refuses, for audit and links.
         step: The step's name in the trace.
         next_step: What to do about it, a whole sentence.
+        reason: Code and arguments for who speaks another language; see ``reasons``.
     """
 
     def __init__(
@@ -28,6 +30,7 @@ class Refused(Exception):  # noqa: N818 - a verdict on its way up, not an error
         rule: AppliedRule | None = None,
         step: str = "understood",
         next_step: str = "",
+        reason: Reason | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -37,3 +40,4 @@ class Refused(Exception):  # noqa: N818 - a verdict on its way up, not an error
         self.rule = rule
         self.step = step
         self.next_step = next_step
+        self.reason = reason or Reason("refused", {"detail": message})

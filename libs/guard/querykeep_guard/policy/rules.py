@@ -16,6 +16,7 @@ from querykeep_guard.contracts.policy import (
 from querykeep_guard.policy.decision import TraceStep
 from querykeep_guard.policy.grants import required_kinds
 from querykeep_guard.policy.index import PolicyIndex, applied
+from querykeep_guard.policy.reasons import Reason, rule_arguments
 from querykeep_guard.policy.refusal import Refused
 from querykeep_guard.policy.texts import column_refused, next_step, quoted_rule, table_refused
 from querykeep_guard.sql.facts import ColumnName, ColumnRole, StatementFacts
@@ -28,6 +29,7 @@ class Pending:
     verdict: Verdict
     message: str
     next_step: str
+    reason: Reason
 
 
 def check_access(
@@ -49,6 +51,7 @@ def check_access(
                 rule=applied(rule, "deny"),
                 step="access",
                 next_step=next_step(base_url, rule),
+                reason=Reason("table_refused", {"object": str(name), **rule_arguments(rule)}),
             )
     positions = {use.column: use.position for use in reversed(facts.columns)}
     touched: dict[ColumnName, None] = dict.fromkeys(use.column for use in facts.columns)
@@ -65,6 +68,7 @@ def check_access(
                 rule=applied(rule, "deny"),
                 step="access",
                 next_step=next_step(base_url, rule),
+                reason=Reason("column_refused", {"object": str(column), **rule_arguments(rule)}),
             )
         for exempt in found.exempt:
             if isinstance(exempt, AccessRule):
@@ -112,6 +116,14 @@ def check_statement_rules(
                     rule=applied(rule, "deny"),
                     step="statement",
                     next_step=next_step(index.policy.base_url, rule),
+                    reason=Reason(
+                        "statement_refused",
+                        {
+                            "detail": why,
+                            "object": str(names[0]) if names else "",
+                            **rule_arguments(rule),
+                        },
+                    ),
                 )
             case RuleEffect.NEED_APPROVAL | RuleEffect.NEED_REASON:
                 pending = pending or _pending(rule, why, index, trace, rules)
@@ -131,11 +143,12 @@ def _pending(
     rules.append(entry)
     trace.append(TraceStep("statement", rule.effect.value, quoted_rule(rule), entry))
     step = next_step(index.policy.base_url, rule)
+    arguments = {"detail": why, **rule_arguments(rule)}
     if rule.effect is RuleEffect.NEED_APPROVAL:
         text = f"{why}, which needs an approval: {quoted_rule(rule)}. {step}"
-        return Pending(Verdict.NEEDS_APPROVAL, text, step)
+        return Pending(Verdict.NEEDS_APPROVAL, text, step, Reason("approval_needed", arguments))
     text = f"{why}, which needs a reason: {quoted_rule(rule)}. {step}"
-    return Pending(Verdict.NEEDS_REASON, text, step)
+    return Pending(Verdict.NEEDS_REASON, text, step, Reason("reason_needed", arguments))
 
 
 def _matches(rule: StatementRule, facts: StatementFacts) -> str | None:

@@ -50,9 +50,14 @@ def next_step(base_url: str, rule: MaskingRule | AccessRule | StatementRule) -> 
     return f"See the rule and whom to ask: {link}" if link else "Ask a policy administrator."
 
 
+def clause_of(use: ColumnUse) -> str:
+    """Return where a column stands, in words."""
+    return use.clause or _CLAUSES[use.role]
+
+
 def column_use_refused(use: ColumnUse, rule: MaskingRule) -> str:
     """Return why a masked column may not stand where it stands."""
-    clause = use.clause or _CLAUSES[use.role]
+    clause = clause_of(use)
     inside = f' (inside view "{use.via}")' if use.via else ""
     return f'column "{use.column}" may not be used in {clause}{inside}: {quoted_rule(rule)}'
 

@@ -105,6 +105,7 @@ class Statement(models.Model):
     parameters = models.BigIntegerField(default=0)
     refusal = models.TextField(default="")
     refusal_code = models.CharField(max_length=40, default="")
+    reason_json = models.TextField(default="")
     search_text = models.TextField(default="")
     completed_at = models.DateTimeField(null=True)
     outcome = models.CharField(max_length=20, default="")

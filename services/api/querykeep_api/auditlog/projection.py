@@ -59,6 +59,7 @@ START_FIELDS = (
     "parameters",
     "refusal",
     "refusal_code",
+    "reason_json",
     "search_text",
 )
 END_FIELDS = (
@@ -249,6 +250,7 @@ def _start_values(event: StatementStarted) -> dict[str, Any]:
         "parameters": event.parameters,
         "refusal": event.error,
         "refusal_code": event.error_code,
+        "reason_json": _json(to_json(event.reason)) if event.reason is not None else "",
         "search_text": search.lower(),
     }
 

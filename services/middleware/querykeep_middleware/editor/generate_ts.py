@@ -136,6 +136,8 @@ def _type(hint: Any) -> str:
     if origin is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:
         inner = _type(arguments[0])
         return f"({inner})[]" if " | " in inner else f"{inner}[]"
+    if origin is dict:
+        return f"Record<{_type(arguments[0])}, {_type(arguments[1])}>"
     raise TypeError(f"no TypeScript form for {hint!r}")
 
 

@@ -10,7 +10,7 @@ import enum
 from dataclasses import dataclass
 from datetime import datetime
 
-from querykeep_guard.contracts.audit import Verdict
+from querykeep_guard.contracts.audit import Reason, Verdict
 
 
 class RunScope(enum.Enum):
@@ -99,7 +99,8 @@ class Failure:
 
     ``code`` is the engine's own (SQLSTATE or number). ``position`` is an offset into the text of
     the run, or -1. For a refusal ``verdict`` is set, ``object`` names what was refused, ``rules``
-    by what, ``next_step`` what the person can do and ``next_url`` where (empty when nowhere).
+    by what, ``next_step`` what the person can do and ``next_url`` where (empty when nowhere), and
+    ``reason`` says the same as a code with arguments, for a page in another language.
     """
 
     code: str
@@ -112,6 +113,7 @@ class Failure:
     rules: tuple[RuleRef, ...] = ()
     next_step: str = ""
     next_url: str = ""
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)

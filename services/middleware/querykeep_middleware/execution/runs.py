@@ -181,6 +181,7 @@ def refusal_of(recorded: Recorded, decision: Decision | None, base: int) -> Fail
         rules=refs,
         next_step=decision.next_step if decision else "",
         next_url=refs[0].url if refs else "",
+        reason=recorded.reason,
     )
 
 

@@ -39,7 +39,7 @@ export type EndReason = 'client_closed' | 'target_closed' | 'target_unreachable'
 /** File formats of a result export. */
 export type ExportFormat = 'csv' | 'jsonl'
 
-/** Why a statement failed or was refused. ``code`` is the engine's own (SQLSTATE or number). ``position`` is an offset into the text of the run, or -1. For a refusal ``verdict`` is set, ``object`` names what was refused, ``rules`` by what, ``next_step`` what the person can do and ``next_url`` where (empty when nowhere). */
+/** Why a statement failed or was refused. ``code`` is the engine's own (SQLSTATE or number). ``position`` is an offset into the text of the run, or -1. For a refusal ``verdict`` is set, ``object`` names what was refused, ``rules`` by what, ``next_step`` what the person can do and ``next_url`` where (empty when nowhere), and ``reason`` says the same as a code with arguments, for a page in another language. */
 export interface Failure {
   code: string
   message: string
@@ -51,6 +51,7 @@ export interface Failure {
   rules: RuleRef[]
   next_step: string
   next_url: string
+  reason: Reason | null
 }
 
 /** How a column filter compares. Text is compared without regard to case. */
@@ -76,6 +77,12 @@ export interface NoticeText {
   severity: string
   code: string
   message: string
+}
+
+/** Why a statement may not run, for who words it himself: a code of ``policy.reasons`` with its arguments by name. The text of the refusal says the same in English. */
+export interface Reason {
+  code: string
+  arguments: Record<string, string>
 }
 
 /** A result in the server's store. ``rows`` counts what has been stored so far; ``complete`` is True once no more will come; ``expired``: removed by retention, its rows can no longer be read. */
