@@ -3,17 +3,24 @@
 Run by `make test-compose`: it needs root, Docker's packages and the machine's package mirror.
 """
 
+import base64
+import hashlib
 import re
+import shutil
 import ssl
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 import psycopg
 import pymysql
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from playwright.sync_api import expect, sync_playwright
 from tests.compose.private_docker import (
     ROOT,
     Docker,
@@ -22,6 +29,8 @@ from tests.compose.private_docker import (
     make_base_image,
     private_docker,
 )
+from tests.e2e.editor import EditorScreen
+from tests.e2e.screen import WAIT_S, Screen
 from tests.ports import free_ports
 
 from querykeep_demo.ports import CONNECTIONS_SPAN
@@ -32,7 +41,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3_600)]
 HOST = "127.0.0.1"
 READY_TIMEOUT_S = 400.0
 SERVICES = ("api", "worker", "beat", "tool", "middleware", "proxy", "postgresql", "redis", "demo")
-OWNER_PASSWORD = "first-owner-of-this-test-4711"
+OWNER_PASSWORD = "sand-Kiefer-4711-lantern"
+LINK = re.compile(r"(https://\S+)/setup\?link=(\S+)")
 MASKED_MAIL = re.compile(r"^\w\*\*\*\*\*@example\.com$")
 
 
@@ -73,6 +83,15 @@ class Project:
         healthy = {line.split()[0] for line in states.splitlines() if "(healthy)" in line}
         return healthy >= set(SERVICES)
 
+    def tool_listens(self) -> bool:
+        """Return whether the installation console answers, whatever it says."""
+        address = f"http://{HOST}:{self.variables['QUERYKEEP_TOOL_PORT']}/healthz"
+        try:
+            httpx.get(address, timeout=30, trust_env=False)
+        except httpx.TransportError:
+            return False
+        return True
+
     def setup_log(self) -> str:
         """Return what the service `setup` printed, all runs."""
         return self.compose("logs", "--no-color", "setup")
@@ -83,6 +102,11 @@ class Project:
         start = authority.index("-----BEGIN")
         context = ssl.create_default_context(cadata=authority[start:])
         return httpx.Client(base_url=self.web, verify=context, timeout=30, trust_env=False)
+
+
+def printed_links(project: Project) -> list[tuple[str, str]]:
+    """Return the links that `setup` printed, as address of the web UI and secret."""
+    return LINK.findall(project.setup_log())
 
 
 def post(client: httpx.Client, path: str, body: Mapping[str, str]) -> httpx.Response:
@@ -198,9 +222,117 @@ def connections_that_ran(client: httpx.Client, mark: str) -> set[str]:
     return found
 
 
+def user_ids(project: Project) -> dict[str, str]:
+    """Return as which user each service runs."""
+    return {name: project.compose("exec", "-T", name, "id", "-u").split()[-1] for name in SERVICES}
+
+
+def outer_address(project: Project) -> str:
+    """Return the address that this machine has for the containers."""
+    network = f"{project.name}_outside"
+    form = "{{(index .IPAM.Config 0).Gateway}}"
+    found = project.docker.run(docker_program(), "network", "inspect", network, "--format", form)
+    return found.strip()
+
+
+@contextmanager
+def chromium(project: Project) -> Iterator[Screen]:
+    """A window of a Chromium that takes this installation's certificate, beside known ones."""
+    https = int(project.variables["QUERYKEEP_HTTPS_PORT"])
+    certificate = x509.load_pem_x509_certificate(ssl.get_server_certificate((HOST, https)).encode())
+    public_key = certificate.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    pin = base64.b64encode(hashlib.sha256(public_key).digest()).decode()
+    expect.set_options(timeout=WAIT_S * 1000)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"),
+            args=[
+                *("--no-sandbox", "--disable-dev-shm-usage"),
+                f"--ignore-certificate-errors-spki-list={pin}",
+            ],
+        )
+        context = browser.new_context(locale="en-US", reduced_motion="reduce")
+        context.set_default_timeout(WAIT_S * 1000)
+        screen = Screen(context.new_page(), project.web, "en")
+        yield screen
+        browser.close()
+        assert screen.problems == []
+
+
+def read_in_the_editor(project: Project, printed: Printed, mark: str) -> None:
+    """Sign in with Chromium, from the plain port on, and read masked rows on both engines."""
+    with demo_api(project, printed) as api:
+        listed = api.get("/api/v1/connections").json()["results"]
+    connections = {entry["name"]: entry["id"] for entry in listed}
+    with chromium(project) as screen:
+        screen.page.goto(f"http://{HOST}:{project.variables['QUERYKEEP_HTTP_PORT']}/")
+        expect(screen.page).to_have_url(re.compile(f"^{re.escape(project.web)}/"))
+        screen.sign_in("analyst", printed.passwords["analyst"])
+        screen.expect_inside()
+        editor = EditorScreen(screen)
+        for name in ("shop-postgresql", "shop-mariadb"):
+            editor.open(connections[name])
+            editor.run(f"SELECT id, email, rrn FROM customers WHERE id = 1 /* {mark} */")
+            assert editor.cell(0, 0) == "1"
+            assert MASKED_MAIL.match(editor.cell(0, 1))
+            assert editor.cell(0, 2) == "******-*******"
+
+
+@contextmanager
+def demo_api(project: Project, printed: Printed) -> Iterator[httpx.Client]:
+    """The web port as the administrator sees it."""
+    with project.client() as client:
+        sign_in(client, "admin", printed.passwords["admin"])
+        yield client
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """The installation console of a project, with the token of whoever can enter its container."""
+
+    http: httpx.Client
+
+    @classmethod
+    @contextmanager
+    def of(cls, project: Project) -> "Iterator[Tool]":
+        token = project.compose("exec", "-T", "tool", "cat", "/var/lib/querykeep/tool/token")
+        with httpx.Client(
+            base_url=f"http://{HOST}:{project.variables['QUERYKEEP_TOOL_PORT']}",
+            headers={"Authorization": f"Bearer {token.split()[-1]}"},
+            timeout=60,
+            trust_env=False,
+        ) as http:
+            yield cls(http)
+
+    def readiness(self) -> tuple[int, dict[str, Any]]:
+        """Return the status of /readyz and what it says about each part."""
+        answer = self.http.get("/readyz")
+        return answer.status_code, answer.json()["parts"]
+
+    def pending(self) -> list[str]:
+        """Return the migrations that have not run."""
+        found = self.http.get("/migrations").json()["pending"]
+        assert isinstance(found, list)
+        return found
+
+    def migrate(self) -> None:
+        """Run them and wait for the end."""
+        answer = self.http.post("/migrations")
+        assert answer.status_code == 202, answer.text
+
+        def state() -> str:
+            return str(self.http.get("/migrations").json()["state"])
+
+        assert wait_for(lambda: state() != "running", timeout_s=READY_TIMEOUT_S, interval_s=1)
+        assert state() == "done", self.http.get("/migrations").json()["lines"]
+
+
 def test_compose_demo_guards_records_and_keeps_data(docker: Docker) -> None:
     with project(docker, "qkdemo", demo=True) as demo:
         demo.up()
+        assert "0" not in user_ids(demo).values()
         printed = Printed.read(demo.setup_log())
         assert set(printed.passwords) == {"admin", "dba", "analyst", "developer", "auditor"}
         with demo.client() as browser:
@@ -209,22 +341,23 @@ def test_compose_demo_guards_records_and_keeps_data(docker: Docker) -> None:
             assert "<title>" in page.text
             sign_in(browser, "analyst", printed.passwords["analyst"])
             assert browser.get("/api/v1/me").json()["username"] == "analyst"
-        plain = httpx.get(
-            f"http://{HOST}:{demo.variables['QUERYKEEP_HTTP_PORT']}/", trust_env=False, timeout=30
-        )
-        assert plain.status_code in (200, 301, 302, 307, 308)
-        tool = httpx.get(
-            f"http://{HOST}:{demo.variables['QUERYKEEP_TOOL_PORT']}/readyz",
-            trust_env=False,
-            timeout=30,
-        )
-        assert tool.status_code == 200, tool.text
+        with Tool.of(demo) as tool:
+            status, parts = tool.readiness()
+            assert status == 200, parts
+            assert {"worker", "beat", "middleware", "proxy", "migrations"} <= set(parts)
+            assert tool.pending() == []
 
-        read_through_both_roads(printed, "before-restart")
         both = {"shop-postgresql", "shop-mariadb"}
+        read_through_both_roads(printed, "before-restart")
+        read_in_the_editor(demo, printed, "in-the-editor")
         with demo.client() as auditor:
             sign_in(auditor, "auditor", printed.passwords["auditor"])
             assert connections_that_ran(auditor, "before-restart") == both
+            assert connections_that_ran(auditor, "in-the-editor") == both
+            # The client's own address, not that of the container that passed the request on.
+            seen = auditor.get("/api/v1/audit/events", params={"actor": "auditor"}).json()
+            addresses = {entry["address"] for entry in seen["results"] if entry["address"]}
+            assert addresses == {outer_address(demo)}
 
         demo.compose("down")
         demo.up()
@@ -250,23 +383,55 @@ def test_compose_demo_guards_records_and_keeps_data(docker: Docker) -> None:
 
 def test_compose_without_demo_prints_a_link_that_works_once(docker: Docker) -> None:
     with project(docker, "qkplain", demo=False) as plain:
+        # Tool first, beside databases that are empty: it shows what is pending and runs it.
+        plain.compose("up", "-d", "--no-build", "postgresql", "redis")
+        plain.compose("up", "-d", "--no-build", "--no-deps", "tool")
+        assert wait_for(plain.tool_listens, timeout_s=READY_TIMEOUT_S, interval_s=1)
+        with Tool.of(plain) as tool:
+            status, parts = tool.readiness()
+            assert (status, parts["migrations"]["ok"]) == (503, False)
+            assert parts["metadata_database"]["ok"]
+            assert "iam.0001_initial" in " ".join(tool.pending())
+            tool.migrate()
+            assert tool.pending() == []
+
         plain.up()
-        log = plain.setup_log()
-        link = re.search(r"(https://\S+)/setup\?link=(\S+)", log)
-        assert link is not None, log
-        assert link[1] == plain.web
+        links = printed_links(plain)
+        assert len(links) == 1, links
+        assert links[0][0] == plain.web
         body = {
-            "link": link[2],
+            "link": links[0][1],
             "username": "owner",
             "display_name": "Owner",
             "password": OWNER_PASSWORD,
         }
         with plain.client() as browser:
-            assert browser.get(f"/setup?link={link[2]}").status_code == 200
+            assert browser.get(f"/setup?link={body['link']}").status_code == 200
             answer = post(browser, "/api/v1/auth/owner-link", body)
             assert answer.status_code in (200, 201), answer.text
             assert browser.get("/api/v1/me").json()["username"] == "owner"
         with plain.client() as second:
             again = post(second, "/api/v1/auth/owner-link", body | {"username": "other"})
-            assert again.status_code in (400, 401, 403, 404), again.text
+            assert again.status_code == 401, again.text
+            assert again.json()["code"] == "bad_link"
             sign_in(second, "owner", OWNER_PASSWORD)
+
+        # Another one for somebody else, which is left lying until it is too old.
+        made = plain.compose(
+            *("exec", "-T", "api", "/opt/querykeep/deploy/entrypoint.sh"),
+            *("querykeep", "create-owner"),
+        )
+        link = LINK.search(made)
+        assert link is not None, made
+        plain.compose(
+            *("exec", "-T", "postgresql", "psql", "-h", "/tmp", "-d", "querykeep", "-c"),
+            "UPDATE iam_ownerlink SET expires_at = now() WHERE used_at IS NULL",
+        )
+        with plain.client() as late:
+            answer = post(late, "/api/v1/auth/owner-link", body | {"link": link[2]})
+            assert (answer.status_code, answer.json()["code"]) == (401, "bad_link"), answer.text
+
+        # Once there is an owner, starting again prints no link.
+        plain.compose("up", "-d", "--no-build", "setup")
+        plain.up()
+        assert printed_links(plain) == links

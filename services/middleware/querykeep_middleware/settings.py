@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -71,9 +72,17 @@ class MiddlewareSettings:
             tls_cert_file=certificate,
             tls_key_file=env.get("QUERYKEEP_TLS_KEY_FILE", ""),
             ca_file=env.get("QUERYKEEP_CA_FILE", ""),
-            trusted_proxies=tuple(
-                env.get("QUERYKEEP_TRUSTED_PROXIES", "").replace(",", " ").split()
-            ),
+            trusted_proxies=_networks(env, "QUERYKEEP_TRUSTED_PROXIES"),
             results_limit_bytes=integer(env, "QUERYKEEP_RESULTS_LIMIT_BYTES", 10 * 1024**3),
             results_keep_s=integer(env, "QUERYKEEP_RESULTS_KEEP_S", 24 * 3600),
         )
+
+
+def _networks(env: Mapping[str, str], variable: str) -> tuple[str, ...]:
+    networks = tuple(env.get(variable, "").replace(",", " ").split())
+    for network in networks:
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError as error:
+            raise SettingsError(f"{variable}: {error}") from error
+    return networks

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import ipaddress
+import json
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.http import HttpResponse
+from django.test import RequestFactory
 
 from querykeep_api.config.celery import broker_url
 from querykeep_api.config.environment import SettingError, read_environment
-from querykeep_api.kernel.context import client_address
+from querykeep_api.kernel.context import RequestContextMiddleware, client_address
+from querykeep_guard.contracts.passed_on import passed_on_proof
 
 
 def test_defaults_stand_under_home() -> None:
@@ -76,6 +83,39 @@ def test_only_trusted_proxies_are_believed(
     trusted = (ipaddress.ip_network("10.0.0.0/24"),)
     settings.QUERYKEEP = dataclasses.replace(settings.QUERYKEEP, trusted_proxies=trusted)
     assert client_address(peer, forwarded) == expected
+
+
+def test_a_service_is_believed_wherever_it_connects_from(
+    settings: Any, tmp_path: Path, rf: RequestFactory
+) -> None:
+    key = "the middleware's own key"
+    keys_file = tmp_path / "service-keys.json"
+    keys_file.write_text(json.dumps({"middleware": hashlib.sha256(key.encode()).hexdigest()}))
+    settings.QUERYKEEP = dataclasses.replace(
+        settings.QUERYKEEP, trusted_proxies=(), service_keys_file=keys_file
+    )
+
+    def seen(proof: str, forwarded: str) -> str:
+        headers = {"x-forwarded-for": forwarded, "x-querykeep-passed-on": proof}
+        request = rf.get("/", headers=headers, REMOTE_ADDR="172.19.0.7")
+        RequestContextMiddleware(lambda _: HttpResponse())(request)
+        return str(request.META["QUERYKEEP_CLIENT_ADDRESS"])
+
+    now = time.time()
+    good = passed_on_proof("middleware", key, "1.1.1.1", now_s=now)
+    assert seen(good, "1.1.1.1") == "1.1.1.1"
+    # Only the last hop is what the service itself says.
+    several = passed_on_proof("middleware", key, "6.6.6.6, 1.1.1.1", now_s=now)
+    assert seen(several, "6.6.6.6, 1.1.1.1") == "1.1.1.1"
+    for proof in (
+        "",
+        "nonsense",
+        passed_on_proof("middleware", "a guess", "1.1.1.1", now_s=now),
+        passed_on_proof("proxy", key, "1.1.1.1", now_s=now),
+        passed_on_proof("middleware", key, "2.2.2.2", now_s=now),
+        passed_on_proof("middleware", key, "1.1.1.1", now_s=now - 3_600),
+    ):
+        assert seen(proof, "1.1.1.1") == "172.19.0.7", proof
 
 
 @pytest.mark.django_db(databases=["default", "audit"])

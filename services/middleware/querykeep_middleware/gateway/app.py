@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from urllib.parse import urlsplit
+
 from channels.routing import ProtocolTypeRouter
 
 from querykeep_middleware.agentauth.app import AgentSignIn
 from querykeep_middleware.editor.consumer import EditorConsumer
-from querykeep_middleware.gateway.asgi import Application, Receive, Scope, Send, header, respond
+from querykeep_middleware.gateway.asgi import (
+    Application,
+    Receive,
+    Scope,
+    Send,
+    client_scheme,
+    header,
+    respond,
+)
 from querykeep_middleware.gateway.downloads import PREFIX, Downloads
 from querykeep_middleware.gateway.health import Health
 from querykeep_middleware.gateway.pages import Pages
@@ -14,6 +25,7 @@ from querykeep_middleware.gateway.passing import ApiGateway
 from querykeep_middleware.internal import InternalApi
 from querykeep_middleware.settings import MiddlewareSettings
 
+_HTTPS_PORT = 443
 _PASSED = ("/api/", "/scim/")
 
 
@@ -45,17 +57,29 @@ class WebApplication:
             await self._pages(scope, receive, send)
 
     def _is_plain_beside_tls(self, scope: Scope) -> bool:
-        return self._settings.web_tls is not None and scope.get("scheme") == "http"
+        scheme = client_scheme(scope, self._settings.trusted_proxies)
+        return self._settings.web_tls is not None and scheme == "http"
 
     async def _to_tls(self, scope: Scope, send: Send) -> None:
-        host = header(scope, b"host").rsplit(":", 1)[0]
-        port = self._settings.web_tls[1] if self._settings.web_tls else 443
-        suffix = "" if port == 443 else f":{port}"
+        host = _without_port(header(scope, b"host"))
+        port = self._tls_port()
+        suffix = "" if port == _HTTPS_PORT else f":{port}"
         raw: bytes = scope.get("raw_path") or scope["path"].encode("utf-8")
         query: bytes = scope.get("query_string", b"")
         location = f"https://{host}{suffix}".encode("latin-1") + raw
         location += b"?" + query if query else b""
         await respond(send, 308, b"", "text/plain", [(b"location", location)])
+
+    def _tls_port(self) -> int:
+        """Return the port as people see it: containers publish ours under another one."""
+        public = urlsplit(self._settings.public_url)
+        if public.scheme == "https":
+            return public.port or _HTTPS_PORT
+        return self._settings.web_tls[1] if self._settings.web_tls else _HTTPS_PORT
+
+
+def _without_port(host: str) -> str:
+    return re.sub(r":[0-9]*$", "", host)
 
 
 def _port(scope: Scope) -> int | None:

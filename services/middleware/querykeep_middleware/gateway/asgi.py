@@ -66,6 +66,18 @@ def client_address(scope: Scope, trusted: Iterable[str]) -> str:
     return address
 
 
+def client_scheme(scope: Scope, trusted: Iterable[str]) -> str:
+    """Return ``https`` when the client speaks TLS to us, or to the trusted proxy in front of us."""
+    peer = scope.get("client")
+    networks = [ipaddress.ip_network(network, strict=False) for network in trusted]
+    if peer and _is_in(str(peer[0]), networks):
+        # A chain of proxies may send a list; the first is what the client itself used.
+        told = header(scope, b"x-forwarded-proto").split(",")[0].strip().lower()
+        if told in ("http", "https"):
+            return told
+    return str(scope.get("scheme", "http"))
+
+
 def _is_in(address: str, networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
     try:
         parsed = ipaddress.ip_address(address)

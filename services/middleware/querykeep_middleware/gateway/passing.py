@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
+from querykeep_guard.contracts.passed_on import HEADER, passed_on_proof
 from querykeep_middleware.gateway.asgi import (
     ClientGoneError,
     Receive,
     Scope,
     Send,
     client_address,
+    client_scheme,
     header,
     respond_problem,
 )
@@ -32,7 +35,14 @@ _HOP_BY_HOP = frozenset(
 )
 # Told by us alone: what a client claims of them is dropped.
 _OURS = frozenset(
-    {b"host", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"forwarded"}
+    {
+        b"host",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-proto",
+        b"forwarded",
+        HEADER.lower().encode("ascii"),
+    }
 )
 _TIMEOUT = httpx.Timeout(10.0, read=120.0)
 
@@ -90,11 +100,16 @@ class ApiGateway:
         ]
         host = header(scope, b"host")
         address = client_address(scope, self._settings.trusted_proxies)
+        proof = passed_on_proof(
+            "middleware", self._settings.relay.internal_key, address, now_s=time.time()
+        )
+        scheme = client_scheme(scope, self._settings.trusted_proxies)
         kept += [
             (b"host", host.encode("latin-1")),
             (b"x-forwarded-for", address.encode("ascii", "replace")),
+            (HEADER.encode("ascii"), proof.encode("ascii")),
             (b"x-forwarded-host", host.encode("latin-1")),
-            (b"x-forwarded-proto", str(scope.get("scheme", "http")).encode("ascii")),
+            (b"x-forwarded-proto", scheme.encode("ascii")),
         ]
         return kept
 
