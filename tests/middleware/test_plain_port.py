@@ -119,5 +119,5 @@ def test_scheme_is_believed_from_trusted_proxies_only(
 
 
 def test_networks_that_are_none_are_told_at_the_start(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="QUERYKEEP_TRUSTED_PROXIES.*10.0.0.0/99"):
+    with pytest.raises(SettingsError, match=r"QUERYKEEP_TRUSTED_PROXIES: .*99"):
         application(tmp_path, QUERYKEEP_TRUSTED_PROXIES="10.0.0.0/99")
