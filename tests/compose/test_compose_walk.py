@@ -6,7 +6,6 @@ Run by `make test-compose`: it needs root, Docker's packages and the machine's p
 import base64
 import hashlib
 import re
-import shutil
 import ssl
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -21,6 +20,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from playwright.sync_api import expect, sync_playwright
+from tests.chromium import chromium_program
 from tests.compose.private_docker import (
     ROOT,
     Docker,
@@ -247,7 +247,7 @@ def chromium(project: Project) -> Iterator[Screen]:
     expect.set_options(timeout=WAIT_S * 1000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"),
+            executable_path=chromium_program(),
             args=[
                 *("--no-sandbox", "--disable-dev-shm-usage"),
                 f"--ignore-certificate-errors-spki-list={pin}",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, StorageState, expect, sync_playwright
+from tests.chromium import chromium_program
 from tests.e2e.screen import WAIT_S, Screen
 from tests.e2e.words import Language
 from tests.fix_system import System
@@ -22,7 +22,7 @@ def browser() -> Iterator[Browser]:
     expect.set_options(timeout=WAIT_S * 1000)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"),
+            executable_path=chromium_program(),
             args=["--no-sandbox", "--disable-dev-shm-usage"],
         )
         yield chromium

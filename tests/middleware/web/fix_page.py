@@ -10,7 +10,6 @@ import http.server
 import json
 import re
 import secrets
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -19,6 +18,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page, Route, WebSocketRoute, expect, sync_playwright
+from tests.chromium import chromium_program
 
 DIST = Path(__file__).parents[3] / "services" / "middleware" / "web" / "dist"
 expect.set_options(timeout=20_000)  # a machine under load draws late; nothing waits in vain
@@ -140,7 +140,7 @@ def chromium() -> Iterator[Any]:
     """
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"),
+            executable_path=chromium_program(),
             args=["--no-sandbox", "--disable-dev-shm-usage"],
         )
         yield browser
