@@ -253,9 +253,9 @@ def chromium(project: Project) -> Iterator[Screen]:
                 f"--ignore-certificate-errors-spki-list={pin}",
             ],
         )
-        context = browser.new_context(locale="en-US", reduced_motion="reduce")
+        context = browser.new_context(locale="ko-KR", reduced_motion="reduce")
         context.set_default_timeout(WAIT_S * 1000)
-        screen = Screen(context.new_page(), project.web, "en")
+        screen = Screen(context.new_page(), project.web, "ko")
         yield screen
         browser.close()
         assert screen.problems == []
