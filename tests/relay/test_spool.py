@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 import uuid
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from tests.relay.fix_relay import open_relay
 
 from querykeep_guard.audit.chain import encode_frame, make_record, scan_frames, verify_records
 from querykeep_guard.contracts.audit import (
+    AppliedRule,
     Outcome,
     SessionClosed,
     SessionOpened,
@@ -79,6 +81,22 @@ def test_an_appended_event_is_in_the_file_at_once(tmp_path):
     "event",
     [
         started("select '한글', \"q\", \\ \u2028 \x00 \U0001f600"),
+        replace(
+            started("update t set a = 1"),
+            client=ClientInfo("::1", 'psql "한"', "15", "host"),
+            objects=("public.t", 'public."한글"'),
+            rules=(
+                AppliedRule("g1", "읽기", "grant", "grant"),
+                AppliedRule("m", "n", "k", "e", "M-1"),
+            ),
+            verdict=Verdict.DENIED,
+            error="no \\ \n",
+            error_code="42501",
+            protocol="extended",
+            parameters=3,
+            started_at=datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=timezone(timedelta(hours=9))),
+        ),
+        StatementCompleted("s1", "session-1", NOW, Outcome.OK, 0, 0, 0.0),
         StatementCompleted("s1", "session-1", NOW, Outcome.ERROR, 1, 2, 1.5, "err", "42601"),
         SessionOpened("s", NOW, "u", "ann", Route.AGENT, ClientInfo("::1", "psql"), "c", "n", True),
         SessionClosed("s", NOW, EndReason.IDLE, 1, 2, 3, "why"),

@@ -12,10 +12,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime
+from operator import attrgetter
 
 import trio
 
 from querykeep_engines.kit.engine import Engine
+from querykeep_engines.kit.skeleton import Skeletons
 from querykeep_guard.contracts.catalog import Catalog
 from querykeep_guard.policy.decide import decide, stale_refusal, syntax_refusal
 from querykeep_guard.policy.decision import Decision
@@ -30,7 +32,21 @@ _WORKER_THREADS = 2
 _SHAPE = "shape"
 _BLANK = " \t\r\n;"
 
+_LANES = 128
+_COPY_FACTS = attrgetter(*[field.name for field in dataclasses.fields(StatementFacts)[3:]])
+
 _ShapeKey = tuple[str, str, str, SessionContext]
+
+
+class Lane:
+    """What a session asks about again and again: one context, under one policy and catalog. Equal
+    questions meet in the same lane, so that a key holds it in place of all three."""
+
+    __slots__ = ("context", "skeletons")
+
+    def __init__(self, context: SessionContext, skeletons: Skeletons) -> None:
+        self.context = context
+        self.skeletons = skeletons
 
 
 class Decider:
@@ -43,6 +59,44 @@ class Decider:
         self._slow: OrderedDict[str, None] = OrderedDict()
         self._limiter = trio.CapacityLimiter(_WORKER_THREADS)
 
+    def lane(
+        self, engine: Engine, context: SessionContext, handle: PolicyHandle, catalog: Catalog
+    ) -> Lane:
+        """Return what is remembered for this context, policy and catalog."""
+        key = (context, catalog.fingerprint)
+        found = handle.lanes.get(key)
+        if isinstance(found, Lane):
+            return found
+        shape = engine.analyzer().shape
+        lane = Lane(context, Skeletons(lambda text: shape(text, context)))
+        handle.lanes[key] = lane
+        while len(handle.lanes) > _LANES:
+            handle.lanes.popitem(last=False)
+        return lane
+
+    def known(
+        self, engine: Engine, text: str, lane: Lane, handle: PolicyHandle
+    ) -> tuple[Decision, ...] | None:
+        """Return remembered decisions on this text, or on one of its shape, or None."""
+        if len(text) > CACHED_TEXT_BYTES:
+            return None
+        known = self._remembered(handle, (text, lane))
+        if known is not None or not handle.shares_by_shape:
+            return known
+        key = lane.skeletons.key(text)
+        if key is not None:
+            known = self._remembered(handle, (key, lane))
+        if known is None:
+            shape = engine.analyzer().shape(text, lane.context)
+            if shape is None:
+                return None
+            known = self._remembered(handle, (_SHAPE, shape, lane))
+            if known is None:
+                return None
+            if key is not None:
+                handle.remember((key, lane), handle.cache[_SHAPE, shape, lane][0], known)
+        return (with_text(known[0], text),)
+
     def cached(
         self,
         engine: Engine,
@@ -51,21 +105,8 @@ class Decider:
         handle: PolicyHandle,
         catalog: Catalog,
     ) -> tuple[Decision, ...] | None:
-        """Return remembered decisions on this text, or on one of its shape, or None."""
-        if len(text) > CACHED_TEXT_BYTES:
-            return None
-        known = self._remembered(handle, (text, context, catalog.fingerprint))
-        if known is not None or not handle.shares_by_shape:
-            return known
-        shape = engine.analyzer().shape(text, context)
-        if shape is None:
-            return None
-        known = self._remembered(handle, (_SHAPE, shape, context, catalog.fingerprint))
-        if known is None:
-            return None
-        start, end = _span(text)
-        facts = dataclasses.replace(known[0].facts, text=text[start:end], start=start, end=end)
-        return (dataclasses.replace(known[0], facts=facts),)
+        """``known``, for a question that is asked once."""
+        return self.known(engine, text, self.lane(engine, context, handle, catalog), handle)
 
     def _remembered(self, handle: PolicyHandle, key: object) -> tuple[Decision, ...] | None:
         entry = handle.cache.get(key)
@@ -103,11 +144,12 @@ class Decider:
             facts = await self._analyzed(engine, text, context, catalog)
             decisions = tuple(decide(one, policy, now, catalog) for one in facts)
         if len(text) <= CACHED_TEXT_BYTES:
-            key: tuple[object, ...] = (text, context, catalog.fingerprint)
+            lane = self.lane(engine, context, handle, catalog)
+            key: tuple[object, ...] = (text, lane)
             if shared and decisions[0].may_run and handle.shares_by_shape:
                 shape = engine.analyzer().shape(text, context)
                 if shape is not None:
-                    key = (_SHAPE, shape, context, catalog.fingerprint)
+                    key = (_SHAPE, shape, lane)
             handle.remember(key, next_change(policy, now), decisions)
         return decisions
 
@@ -124,8 +166,7 @@ class Decider:
         known = self._shapes.get(key)
         if known is not None:
             self._shapes.move_to_end(key)
-            start, end = _span(text)
-            return (dataclasses.replace(known, text=text[start:end], start=start, end=end),)
+            return (_with_text(known, text),)
         facts = await self._analyzed(engine, text, context, catalog)
         if self._is_shared(facts, text):
             self._shapes[key] = facts[0]
@@ -154,6 +195,28 @@ class Decider:
                 abandon_on_cancel=True,
                 limiter=self._limiter,
             )
+
+
+def with_text(decision: Decision, text: str) -> Decision:
+    """Return the decision as it is for another text of the same shape."""
+    return Decision(
+        decision.verdict,
+        _with_text(decision.facts, text),
+        decision.plan,
+        decision.rules,
+        decision.trace,
+        decision.message,
+        decision.denied_by,
+        decision.object,
+        decision.position,
+        decision.next_step,
+    )
+
+
+def _with_text(facts: StatementFacts, text: str) -> StatementFacts:
+    start, end = _span(text)
+    copied = _COPY_FACTS(facts)
+    return StatementFacts(text[start:end], start, end, *copied)
 
 
 def _span(text: str) -> tuple[int, int]:

@@ -21,9 +21,9 @@ _FAR = timedelta(days=36500)
 
 class PolicyHandle:
     """A policy with its decision cache; ``cache`` maps a key of the decider to (valid until,
-    decisions), least recently used first."""
+    decisions), oldest first; ``lanes`` is the decider's own."""
 
-    __slots__ = ("__weakref__", "cache", "policy", "shares_by_shape")
+    __slots__ = ("__weakref__", "cache", "lanes", "policy", "shares_by_shape")
 
     def __init__(self, policy: SessionPolicy) -> None:
         self.policy = policy
@@ -32,6 +32,7 @@ class PolicyHandle:
             rule.check in (StatementCheck.PATTERN, StatementCheck.DIGEST)
             for rule in policy.statement_rules
         )
+        self.lanes: OrderedDict[object, object] = OrderedDict()
         self.cache: OrderedDict[object, tuple[datetime, tuple[Decision, ...]]] = OrderedDict()
 
     def remember(self, key: object, valid_until: datetime, decisions: tuple[Decision, ...]) -> None:

@@ -29,6 +29,7 @@ from querykeep_guard.contracts.session import (
     Route,
     SessionGrant,
 )
+from querykeep_relay.decider import Lane
 from querykeep_relay.limits import SessionLimits
 from querykeep_relay.live import SessionReport
 from querykeep_relay.observer import Observer
@@ -88,6 +89,8 @@ class SessionCore:
         self._stopped_reading = False
         self._grant: SessionGrant | None = None
         self._handle: PolicyHandle | None = None
+        self._lane: Lane | None = None
+        self._lane_of: tuple[object, ...] = ()
         self._confirmed_at = 0.0
         self._refusal: SignInRefused | None = None
         self._native_id = b""

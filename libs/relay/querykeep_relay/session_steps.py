@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import is_not
 from typing import assert_never
 
 import trio
@@ -144,9 +145,12 @@ class SessionSteps(SessionCore):
         catalog = services.catalogs.current_nowait(connection_id)
         if catalog is None:
             return None
-        known = services.decider.cached(
-            self._engine, command.text, command.context, handle, catalog
-        )
+        asked = (command.context, handle, catalog)
+        lane = self._lane
+        if lane is None or any(map(is_not, asked, self._lane_of)):
+            lane = services.decider.lane(self._engine, *asked)
+            self._lane, self._lane_of = lane, asked
+        known = services.decider.known(self._engine, command.text, lane, handle)
         if known is not None:
             self._recorder.decided(known)
         return known

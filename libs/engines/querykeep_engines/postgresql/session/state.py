@@ -45,6 +45,7 @@ _NO_NAME_CHANGED = frozenset(
 _MAKES_NAMES = frozenset({"prepare", "deallocate", "declare", "close"})
 _USES_NAMES = re.compile(r"\b(?:execute|fetch|move|close|deallocate|declare|prepare)\b", re.I)
 _TEMPORARY = re.compile(r"\b(?:temp|temporary|pg_temp\w*)\b", re.I)
+_KEPT_CONTEXTS = 8
 _ELEMENT = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^",\s]+))\s*(?:,|$)')
 
 
@@ -114,6 +115,7 @@ class SessionState:
         self._temporary: set[str] = set()
         self._sql_statements: dict[str, str] = {}
         self._cursors: dict[str, str] = {}
+        self._contexts: dict[tuple[object, ...], SessionContext] = {}
         self._server_version = config.connection.server_version
         self._reported = False
         self.dirty = True
@@ -233,21 +235,36 @@ class SessionState:
         both a statement and a cursor is left out: what uses it is refused.
         """
         prepared: tuple[tuple[str, str], ...] = ()
-        if _USES_NAMES.search(text):
-            statements = {name: item.text for name, item in named.items() if name}
+        if (named or self._sql_statements or self._cursors) and _USES_NAMES.search(text):
+            statements = {name: statement.text for name, statement in named.items() if name}
             statements.update(self._sql_statements)
             both = statements.keys() & self._cursors.keys()
             merged = {**statements, **self._cursors}
             prepared = tuple(sorted(item for item in merged.items() if item[0] not in both))
-        return SessionContext(
-            engine=self._config.connection.engine,
-            flavour=self._config.connection.flavour,
-            server_version=self._server_version,
-            database=self._config.connection.database,
-            search_path=self._search_path,
-            settings=(("standard_conforming_strings", self._conforming),),
-            temporary=tuple(sorted(self._temporary)),
-            prepared=prepared,
-            in_transaction=in_transaction,
-            parameter_types=parameter_types,
+        temporary = tuple(sorted(self._temporary)) if self._temporary else ()
+        key = (
+            self._server_version,
+            self._search_path,
+            self._conforming,
+            temporary,
+            prepared,
+            in_transaction,
+            parameter_types,
         )
+        known = self._contexts.get(key)
+        if known is None:
+            known = self._contexts[key] = SessionContext(
+                engine=self._config.connection.engine,
+                flavour=self._config.connection.flavour,
+                server_version=self._server_version,
+                database=self._config.connection.database,
+                search_path=self._search_path,
+                settings=(("standard_conforming_strings", self._conforming),),
+                temporary=temporary,
+                prepared=prepared,
+                in_transaction=in_transaction,
+                parameter_types=parameter_types,
+            )
+            while len(self._contexts) > _KEPT_CONTEXTS:
+                del self._contexts[next(iter(self._contexts))]
+        return known
