@@ -20,7 +20,7 @@ from querykeep_guard.contracts.audit import (
 )
 from querykeep_guard.contracts.session import ClientInfo, EndReason, SessionGrant
 from querykeep_guard.policy.decision import Decision
-from querykeep_relay.observer import Observer
+from querykeep_relay.observer import NullObserver, Observer
 from querykeep_relay.services import RelayServices
 
 _RECENT_DECISIONS = 64
@@ -38,7 +38,9 @@ class Recorder:
     def __init__(self, services: RelayServices, observer: Observer) -> None:
         self._services = services
         self._observer = observer
-        self._recent: deque[Decision] = deque(maxlen=_RECENT_DECISIONS)
+        self._is_watched = not isinstance(observer, NullObserver)
+        self._recent: deque[Decision] = deque()
+        self._recent_chars = 0
         self._open: dict[str, StatementStarted] = {}
         self._opened = False
         self._closed = False
@@ -52,11 +54,17 @@ class Recorder:
         return tuple(self._open.values())
 
     def decided(self, decisions: tuple[Decision, ...]) -> None:
-        """Keep decisions until their statements are recorded: many small ones or a huge one."""
-        self._recent.extend(decisions)
-        chars = sum(len(decision.facts.text) for decision in self._recent)
-        while chars > _RECENT_CHARS and len(self._recent) > len(decisions):
-            chars -= len(self._recent.popleft().facts.text)
+        """Keep decisions for the observer until their statements are recorded: many small ones or
+        a huge one."""
+        if not self._is_watched:
+            return
+        recent = self._recent
+        recent.extend(decisions)
+        self._recent_chars += sum(len(decision.facts.text) for decision in decisions)
+        while len(recent) > len(decisions) and (
+            len(recent) > _RECENT_DECISIONS or self._recent_chars > _RECENT_CHARS
+        ):
+            self._recent_chars -= len(recent.popleft().facts.text)
 
     def record(self, event: AuditEvent) -> int:
         """Write an event; return its sequence in the spool.
@@ -74,7 +82,8 @@ class Recorder:
                 self.statements += 1
                 if may_run(event):
                     self._open[event.statement_id] = event
-                self._observer.statement_started(event, self._decision_of(event))
+                if self._is_watched:
+                    self._observer.statement_started(event, self._decision_of(event))
             case StatementCompleted():
                 self._open.pop(event.statement_id, None)
                 self.rows += event.rows

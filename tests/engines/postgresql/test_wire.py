@@ -105,7 +105,7 @@ def test_rows_come_as_runs_with_every_byte_and_the_right_count(
 ) -> None:
     data = b"".join(encode.data_row((value,)) for value in values)
     decoder = BackendDecoder(WireLimits())
-    decoder.pass_partial = partial
+    decoder.pass_partial = lambda: partial
     seen, count = b"", 0
     for part in pieces(data, size):
         decoder.feed(part)
@@ -122,7 +122,7 @@ def test_rows_come_as_runs_with_every_byte_and_the_right_count(
 
 def test_huge_row_is_never_held_when_parts_may_pass() -> None:
     decoder = BackendDecoder(WireLimits())
-    decoder.pass_partial = True
+    decoder.pass_partial = lambda: True
     decoder.feed(struct.pack("!ci", b"D", 900_000_000))
     for _ in range(10):
         decoder.feed(b"x" * 100_000)
@@ -226,7 +226,7 @@ def test_any_server_payload_parses_or_raises(kind: Backend, payload: bytes) -> N
 @given(st.binary(max_size=300), st.integers(1, 40), st.booleans())
 def test_any_server_bytes_parse_or_raise(data: bytes, size: int, partial: bool) -> None:
     decoder = BackendDecoder(WireLimits())
-    decoder.pass_partial = partial
+    decoder.pass_partial = lambda: partial
     try:
         for part in pieces(data, size):
             decoder.feed(part)

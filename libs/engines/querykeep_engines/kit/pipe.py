@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from querykeep_engines.kit.session import Command, Side, ToClient, ToServer
+from querykeep_engines.kit.session import Audit, Command, Side, ToClient, ToServer
+from querykeep_guard.contracts.audit import AuditEvent
 
 
 class Pipe:
@@ -33,6 +34,11 @@ class Pipe:
         """Add any other command."""
         self._close_part()
         self._commands.append(command)
+
+    def record(self, event: AuditEvent) -> None:
+        """Record a statement's begin or end. That may happen before bytes are sent that were given
+        earlier, but never after later ones: so what goes to one side around it stays one piece."""
+        self._commands.append(Audit(event))
 
     def take(self) -> list[Command]:
         """Return and forget what was collected."""

@@ -119,7 +119,7 @@ class Recorder:
         event = self._statement(
             self._text_of(decision), decision, decision.verdict, protocol, parameters, "", ""
         )
-        self._pipe.emit(Audit(event))
+        self._pipe.record(event)
         return RecordedStatement(event, decision, self._config.now()[1])
 
     def refused(
@@ -129,15 +129,13 @@ class Recorder:
         session cannot let run counts as denied."""
         verdict = Verdict.DENIED if decision.may_run else decision.verdict
         text = self._text_of(decision)
-        self._pipe.emit(
-            Audit(self._statement(text, decision, verdict, protocol, parameters, code, message))
+        self._pipe.record(
+            self._statement(text, decision, verdict, protocol, parameters, code, message)
         )
 
     def refused_text(self, text: str, code: str, message: str, protocol: str) -> None:
         """Record a command that is refused without a decision."""
-        self._pipe.emit(
-            Audit(self._statement(text, None, Verdict.DENIED, protocol, 0, code, message))
-        )
+        self._pipe.record(self._statement(text, None, Verdict.DENIED, protocol, 0, code, message))
 
     def completed(
         self, run: RecordedStatement, outcome: Outcome, error: str = "", code: str = ""
@@ -145,19 +143,17 @@ class Recorder:
         """Record how a statement that was sent on ended."""
         at, monotonic = self._config.now()
         self._rows += run.rows
-        self._pipe.emit(
-            Audit(
-                StatementCompleted(
-                    statement_id=run.started.statement_id,
-                    session_id=run.started.session_id,
-                    completed_at=at,
-                    outcome=run.outcome or outcome,
-                    rows=run.rows,
-                    bytes=run.bytes,
-                    duration_ms=max(0.0, (monotonic - run.since) * 1000.0),
-                    error=error,
-                    error_code=code,
-                )
+        self._pipe.record(
+            StatementCompleted(
+                statement_id=run.started.statement_id,
+                session_id=run.started.session_id,
+                completed_at=at,
+                outcome=run.outcome or outcome,
+                rows=run.rows,
+                bytes=run.bytes,
+                duration_ms=max(0.0, (monotonic - run.since) * 1000.0),
+                error=error,
+                error_code=code,
             )
         )
 

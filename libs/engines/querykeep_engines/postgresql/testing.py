@@ -76,7 +76,7 @@ def _single_frames(run: Run) -> list[Frame]:
     frames, pos = [], 0
     while pos < len(run.data):
         length = int.from_bytes(run.data[pos + 1 : pos + 5], "big")
-        frames.append(Frame(run.kind, run.data[pos + 5 : pos + 1 + length]))
+        frames.append(Frame(run.kind, run.data[pos : pos + 1 + length]))
         pos += 1 + length
     return frames
 

@@ -49,6 +49,8 @@ class StatementKind(enum.Enum):
     EMPTY = "empty"
     UNKNOWN = "unknown"
 
+    __hash__ = object.__hash__
+
 
 @dataclass(frozen=True, slots=True)
 class ObjectPattern:

@@ -24,6 +24,8 @@ class Effect(enum.Enum):
     COPIES_DATA = "copies_data"
     METADATA = "metadata"
 
+    __hash__ = object.__hash__
+
 
 class ColumnRole(enum.Enum):
     """Where a column stands in a statement. Every role but PROJECTED lets an observer infer."""
@@ -42,6 +44,8 @@ class ColumnRole(enum.Enum):
     WRITTEN = "written"
     WRITTEN_FROM = "written_from"
     JUDGED = "judged"
+
+    __hash__ = object.__hash__
 
 
 class ExpressionClass(enum.Enum):

@@ -12,6 +12,7 @@ from querykeep_engines.postgresql.errors import PgError, fatal
 from querykeep_engines.postgresql.session.books import Due, Pending, RunningStatement
 from querykeep_engines.postgresql.session.ending import SessionEndedError
 from querykeep_engines.postgresql.session.line import NOT_RUN, Line
+from querykeep_engines.postgresql.session.own_question import OwnQuestion
 from querykeep_engines.postgresql.session.results import (
     ResultMismatchError,
     check_fields,
@@ -31,14 +32,12 @@ from querykeep_engines.postgresql.wire.backend import (
 )
 from querykeep_engines.postgresql.wire.codes import Backend
 from querykeep_engines.postgresql.wire.decode import Frame, Run
-from querykeep_engines.postgresql.wire.reader import Reader
 from querykeep_engines.postgresql.wire.states import Phase
 from querykeep_guard.contracts.audit import Outcome
 from querykeep_guard.contracts.policy import StatementKind
 from querykeep_guard.contracts.session import EndReason
 from querykeep_guard.masking.maskers import MaskerError
 
-_READ_ATTEMPTS = 3
 _T = TypeVar("_T")
 
 
@@ -47,8 +46,14 @@ class Answers:
 
     def __init__(self, line: Line) -> None:
         self._line = line
-        self._read_value: str | None = None
-        self._read_failures = 0
+        self._question = OwnQuestion(line)
+        self._answers = self._table()
+        self._anytime: dict[int, Callable[[Frame], None]] = {
+            Backend.NOTICE_RESPONSE: self._notice,
+            Backend.PARAMETER_STATUS: self._parameter,
+            Backend.NOTIFICATION_RESPONSE: self._notification,
+            Backend.ERROR_RESPONSE: self._error,
+        }
 
     def may_pass_partial(self) -> bool:
         """Return whether a row that is not whole yet may be passed on (or dropped) in parts."""
@@ -70,72 +75,80 @@ class Answers:
         if isinstance(item, Run):
             self._run(item)
             return
-        match item.kind:
-            case Backend.NOTICE_RESPONSE:
-                self._notice(item)
-            case Backend.PARAMETER_STATUS:
-                self._parameter(item)
-            case Backend.NOTIFICATION_RESPONSE:
-                if self._line.state.listens:
-                    self._line.pipe.to_client(item.raw)
-            case Backend.ERROR_RESPONSE:
-                self._error(item)
-            case _:
-                if not self._line.pending:
-                    raise RemoteProtocolError(
-                        f"the target sent message type {item.kind} without being asked"
-                    )
-                self._answer(item, self._line.pending[0])
+        anytime = self._anytime.get(item.kind)
+        if anytime is not None:
+            anytime(item)
+            return
+        if not self._line.pending:
+            raise RemoteProtocolError(
+                f"the target sent message type {item.kind} without being asked"
+            )
+        head = self._line.pending[0]
+        answer = self._answers[head.due].get(item.kind)
+        if answer is None:
+            raise self._unexpected(item, head)
+        answer(item, head)
 
     def _to_client(self, data: bytes, head: Pending) -> None:
         if not head.injected and not self._line.swallow:
             self._line.pipe.to_client(data)
 
-    def _answer(self, frame: Frame, head: Pending) -> None:
-        match frame.kind, head.due:
-            case (
-                (Backend.PARSE_COMPLETE, Due.PARSE)
-                | (Backend.BIND_COMPLETE, Due.BIND)
-                | (Backend.CLOSE_COMPLETE, Due.CLOSE)
-            ):
-                self._confirmed(frame)
-            case Backend.PARAMETER_DESCRIPTION, Due.DESCRIBE:
-                self._to_client(frame.raw, head)
-            case ((Backend.ROW_DESCRIPTION | Backend.NO_DATA), Due.DESCRIBE):
-                self._described(frame, head)
-            case Backend.ROW_DESCRIPTION, Due.QUERY:
-                self._query_described(frame, head)
-            case ((Backend.COMMAND_COMPLETE | Backend.PORTAL_SUSPENDED), Due.EXECUTE):
-                self._executed(frame, head)
-            case Backend.COMMAND_COMPLETE, Due.QUERY:
-                self._query_completed(frame, head)
-            case Backend.EMPTY_QUERY_RESPONSE, Due.EXECUTE if head.empty:
-                self._to_client(frame.raw, self._line.answered())
-            case Backend.EMPTY_QUERY_RESPONSE, Due.QUERY if not head.runs:
-                self._to_client(frame.raw, head)
-            case ((Backend.COPY_IN_RESPONSE | Backend.COPY_OUT_RESPONSE), _) if head.runs:
-                self._copy_begins(frame, head)
-            case Backend.COPY_DONE, _ if head.runs:
-                self._to_client(frame.raw, head)
-            case Backend.READY_FOR_QUERY, (Due.SYNC | Due.QUERY):
-                self._ready(frame, head)
-            case _:
-                raise RemoteProtocolError(
-                    f"the target answered {head.due.value} with message type {frame.kind}"
-                )
+    def _table(self) -> dict[Due, dict[int, Callable[[Frame, Pending], None]]]:
+        """Which message answers what; anything else is a fault of the target."""
+        copy: dict[int, Callable[[Frame, Pending], None]] = {
+            Backend.COPY_IN_RESPONSE: self._copy_begins,
+            Backend.COPY_OUT_RESPONSE: self._copy_begins,
+            Backend.COPY_DONE: self._copy_done,
+        }
+        return {
+            Due.PARSE: {Backend.PARSE_COMPLETE: self._confirmed},
+            Due.BIND: {Backend.BIND_COMPLETE: self._confirmed},
+            Due.CLOSE: {Backend.CLOSE_COMPLETE: self._confirmed},
+            Due.DESCRIBE: {
+                Backend.PARAMETER_DESCRIPTION: self._pass,
+                Backend.ROW_DESCRIPTION: self._described,
+                Backend.NO_DATA: self._described,
+            },
+            Due.EXECUTE: {
+                Backend.COMMAND_COMPLETE: self._executed,
+                Backend.PORTAL_SUSPENDED: self._executed,
+                Backend.EMPTY_QUERY_RESPONSE: self._executed_empty,
+                **copy,
+            },
+            Due.QUERY: {
+                Backend.ROW_DESCRIPTION: self._query_described,
+                Backend.COMMAND_COMPLETE: self._query_completed,
+                Backend.EMPTY_QUERY_RESPONSE: self._query_empty,
+                Backend.READY_FOR_QUERY: self._ready,
+                **copy,
+            },
+            Due.SYNC: {Backend.READY_FOR_QUERY: self._ready},
+        }
+
+    def _unexpected(self, frame: Frame, head: Pending) -> RemoteProtocolError:
+        return RemoteProtocolError(
+            f"the target answered {head.due.value} with message type {frame.kind}"
+        )
+
+    def _pass(self, frame: Frame, head: Pending) -> None:
+        self._to_client(frame.raw, head)
+
+    def _notification(self, frame: Frame) -> None:
+        if self._line.state.listens:
+            self._line.pipe.to_client(frame.raw)
 
     # --- extended protocol ------------------------------------------------------------------------
 
-    def _confirmed(self, frame: Frame) -> None:
+    def _confirmed(self, frame: Frame, head: Pending) -> None:
         line = self._line
-        head = line.answered()
+        line.answered()
         line.book.confirm(head.changes)
         for change in head.changes:
             # Closed, or made anew: either way no SQL statement or cursor has this name now.
             line.state.closed(change.kind, change.name)
         self._to_client(frame.raw, head)
         if head.injected and head.due is Due.CLOSE and not line.pending:
-            self._read_done()
+            self._question.done()
 
     def _described(self, frame: Frame, head: Pending) -> None:
         line = self._line
@@ -183,7 +196,17 @@ class Answers:
         if run.decision.facts.kind is StatementKind.TRANSACTION and line.status == "E":
             line.status = "T"
 
+    def _executed_empty(self, frame: Frame, head: Pending) -> None:
+        if not head.empty:
+            raise self._unexpected(frame, head)
+        self._to_client(frame.raw, self._line.answered())
+
     # --- simple protocol --------------------------------------------------------------------------
+
+    def _query_empty(self, frame: Frame, head: Pending) -> None:
+        if head.runs:
+            raise self._unexpected(frame, head)
+        self._to_client(frame.raw, head)
 
     def _query_described(self, frame: Frame, head: Pending) -> None:
         if not head.runs:
@@ -227,7 +250,7 @@ class Answers:
             raise RemoteProtocolError("the target sent rows without being asked")
         head = line.pending[0]
         if head.injected:
-            self._read_row(item)
+            self._question.row(item)
             return
         if not head.runs:
             raise self._mismatch("the target returned rows that nobody asked for")
@@ -273,7 +296,14 @@ class Answers:
             self._to_client(data, head)
         line.lost = item.partial
 
+    def _copy_done(self, frame: Frame, head: Pending) -> None:
+        if not head.runs:
+            raise self._unexpected(frame, head)
+        self._to_client(frame.raw, head)
+
     def _copy_begins(self, frame: Frame, head: Pending) -> None:
+        if not head.runs:
+            raise self._unexpected(frame, head)
         line = self._line
         run = head.runs[0]
         wanted = (
@@ -361,7 +391,7 @@ class Answers:
         line = self._line
         is_read = head.injected and head.portal is None
         if is_read:
-            self._read_failed(head)
+            self._question.failed(head)
         run = head.runs.popleft() if head.runs else None
         data = self._error_bytes(frame, head, run)
         if run is not None:
@@ -422,37 +452,7 @@ class Answers:
             line.pipe.to_client(frame.raw)
             line.swallow = False
         elif line.reading:
-            self._read_done()
-
-    # --- the session's own question ---------------------------------------------------------------
-
-    def _read_row(self, item: Run) -> None:
-        reader = Reader(item.data, "DataRow")
-        reader.take(5)
-        if item.count != 1 or reader.count16() != 1:
-            raise RemoteProtocolError("the target answered SHOW with something else")
-        value = reader.value()
-        self._read_value = (value or b"").decode("utf-8", "replace")
-
-    def _read_done(self) -> None:
-        line = self._line
-        line.reading = False
-        value, self._read_value = self._read_value, None
-        if value is not None:
-            self._read_failures = 0
-            line.state.set_search_path(value)
-
-    def _read_failed(self, head: Pending) -> None:
-        line = self._line
-        self._read_value = None
-        self._read_failures += 1
-        if head.segment == line.segment:
-            line.reading = False
-        if self._read_failures >= _READ_ATTEMPTS:
-            raise SessionEndedError(
-                EndReason.INTERNAL_ERROR,
-                fatal(errors.INTERNAL_ERROR, "the state of the session could not be read back"),
-            )
+            self._question.done()
 
     # --- the end of a result ----------------------------------------------------------------------
 

@@ -87,6 +87,8 @@ class Due(enum.Enum):
     SYNC = "sync"
     QUERY = "query"
 
+    __hash__ = object.__hash__
+
 
 @dataclass(slots=True, eq=False)
 class Change:
@@ -144,6 +146,11 @@ class NameBook:
         """Return whether one more prepared statement or portal may be remembered."""
         count = len(self.statements) + len(self.portals) + len(self._open)
         return count < REMEMBERED_NAMES and self._chars + len(text) <= REMEMBERED_CHARS
+
+    @property
+    def may_have_unnamed(self) -> bool:
+        """False when there is no unnamed statement or portal, and none on its way."""
+        return bool(self._open) or "" in self.statements or "" in self.portals
 
     def drop(self, kind: str, name: str) -> None:
         """SQL dropped or took a name over; ``*`` is every one."""

@@ -33,6 +33,7 @@ from querykeep_engines.postgresql.wire.decode import BackendDecoder, FrontendDec
 from querykeep_guard.contracts.audit import Outcome, StatementStarted
 from querykeep_guard.contracts.policy import SessionPolicy
 from querykeep_guard.contracts.session import EndReason
+from querykeep_guard.policy.decision import Decision
 
 _LONG_KEY_MINOR = 2
 _SHORT_KEY_BYTES = 4
@@ -116,7 +117,7 @@ class PostgresqlSession:
             case kit.Closed(side=side):
                 self._closed(side)
             case kit.Decided(request_id=request_id, decisions=decisions):
-                self._decided(kit.Decided(request_id, decisions))
+                self._decided(request_id, decisions)
             case kit.PolicyChanged(policy=policy):
                 self._policy_changed(policy)
             case kit.EndRequested(reason=reason, message=message):
@@ -142,7 +143,7 @@ class PostgresqlSession:
             self._pipe.emit(kit.Connect())
         if self._target is not None and self._target.ready and self._line is None:
             self._go_live(self._target)
-        if self._requests is not None:
+        if self._requests is not None and not self._requests.is_at_rest:
             self._requests.pump()
 
     def _go_live(self, target: TargetSignIn) -> None:
@@ -166,6 +167,7 @@ class PostgresqlSession:
         self._judge = Judge(line)
         self._requests = Requests(line, self._judge)
         self._answers = Answers(line)
+        self._from_server.pass_partial = self._answers.may_pass_partial
         for frame in self._from_client.frames():
             self._requests.add(frame)
         self._read_answers(line, self._answers)
@@ -188,23 +190,21 @@ class PostgresqlSession:
             self._need_target().advance()
 
     def _read_answers(self, line: Line, answers: Answers) -> None:
-        decoder = self._from_server
-        decoder.pass_partial = answers.may_pass_partial()
-        for item in decoder.items():
+        requests = self._requests
+        for item in self._from_server.items():
             answers.item(item)
-            decoder.pass_partial = answers.may_pass_partial()
-            if self._requests is not None and not line.pending:
-                self._requests.pump()
+            if requests is not None and not line.pending and not requests.is_at_rest:
+                requests.pump()
 
     def _need_target(self) -> TargetSignIn:
         if self._target is None:
             raise kit.RemoteProtocolError("the target spoke before it was asked")
         return self._target
 
-    def _decided(self, event: kit.Decided) -> None:
+    def _decided(self, request_id: int, decisions: tuple[Decision, ...]) -> None:
         if self._judge is None or self._requests is None:
             return
-        frame = self._judge.decided(event.request_id, event.decisions)
+        frame = self._judge.decided(request_id, decisions)
         if frame is not None:
             self._requests.again(frame)
 

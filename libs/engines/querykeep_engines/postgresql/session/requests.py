@@ -10,6 +10,7 @@ from querykeep_engines.postgresql import errors
 from querykeep_engines.postgresql.errors import PgError
 from querykeep_engines.postgresql.session.books import (
     UNCERTAIN,
+    Change,
     Due,
     Judged,
     Pending,
@@ -62,15 +63,20 @@ class Requests:
         """True when no client message waits."""
         return not self._inbox and not self._judge.asking
 
+    @property
+    def is_at_rest(self) -> bool:
+        """True when there is nothing to do for ``pump``."""
+        return not self._inbox and not self._paused
+
     def add(self, frame: Frame) -> None:
         """Queue a message."""
         self._inbox.append(frame)
-        self._inbox_bytes += len(frame.payload)
+        self._inbox_bytes += len(frame.raw)
 
     def again(self, frame: Frame) -> None:
         """Handle a message from the start once more."""
         self._inbox.appendleft(frame)
-        self._inbox_bytes += len(frame.payload)
+        self._inbox_bytes += len(frame.raw)
 
     def interrupt(self, told: PgError | None) -> None:
         """Cancel what was asked for and has not begun, if anything was: it waits to be judged, or
@@ -112,7 +118,7 @@ class Requests:
             if len(line.pending) >= limit:
                 break
             frame = self._inbox.popleft()
-            self._inbox_bytes -= len(frame.payload)
+            self._inbox_bytes -= len(frame.raw)
             self._handle(frame)
         self._backpressure()
 
@@ -154,7 +160,7 @@ class Requests:
                 self._track(frame)
             case Action.FORWARD:
                 if frame.kind == Frontend.COPY_DATA and line.head_run is not None:
-                    line.head_run.bytes += len(frame.payload)
+                    line.head_run.bytes += len(frame.raw) - 5
                 line.pipe.to_server(frame.raw)
                 if frame.kind in (Frontend.COPY_DONE, Frontend.COPY_FAIL):
                     line.phase = Phase.READY  # what follows is read as ordinary messages again
@@ -253,7 +259,9 @@ class Requests:
         if line.phase is not Phase.READY:
             self.again(frame)
             return
-        changes = tuple(line.book.change(line.segment, kind, "", None) for kind in "SP")
+        changes: tuple[Change, ...] = ()
+        if line.book.may_have_unnamed:
+            changes = tuple(line.book.change(line.segment, kind, "", None) for kind in "SP")
         refusals = self._judge.refusals(judged)
         first = next((error for error in refusals if error is not None), None)
         if first is not None:

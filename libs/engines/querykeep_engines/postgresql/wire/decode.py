@@ -7,8 +7,9 @@ chunk come out as one ``Run``, a slice of the bytes as they arrived.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from querykeep_engines.kit.session import RemoteProtocolError, WireLimits
 from querykeep_engines.postgresql.wire.codes import Backend, Frontend
@@ -19,33 +20,32 @@ _SMALL_LIMIT_BYTES = 30_000
 _AUTH_LIMIT_BYTES = 65_535
 """The server's own PG_MAX_AUTH_TOKEN_LENGTH."""
 
-_FRONTEND_LIMITS = {
-    Frontend.SYNC: 4,
-    Frontend.FLUSH: 4,
-    Frontend.TERMINATE: 4,
-    Frontend.COPY_DONE: 4,
-    Frontend.DESCRIBE: _SMALL_LIMIT_BYTES,
-    Frontend.CLOSE: _SMALL_LIMIT_BYTES,
-    Frontend.EXECUTE: _SMALL_LIMIT_BYTES,
-    Frontend.COPY_FAIL: _SMALL_LIMIT_BYTES,
-    Frontend.PASSWORD: _AUTH_LIMIT_BYTES,
+_FRONTEND_LIMITS: dict[int, int] = {
+    int(Frontend.SYNC): 4,
+    int(Frontend.FLUSH): 4,
+    int(Frontend.TERMINATE): 4,
+    int(Frontend.COPY_DONE): 4,
+    int(Frontend.DESCRIBE): _SMALL_LIMIT_BYTES,
+    int(Frontend.CLOSE): _SMALL_LIMIT_BYTES,
+    int(Frontend.EXECUTE): _SMALL_LIMIT_BYTES,
+    int(Frontend.COPY_FAIL): _SMALL_LIMIT_BYTES,
+    int(Frontend.PASSWORD): _AUTH_LIMIT_BYTES,
 }
 _FRONTEND_TYPES = frozenset(int(kind) for kind in Frontend)
 _BACKEND_TYPES = frozenset(int(kind) for kind in Backend)
 _STREAMED = frozenset({int(Backend.DATA_ROW), int(Backend.COPY_DATA)})
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One message: type byte, payload, and the whole as it stood on the wire."""
+class Frame(NamedTuple):
+    """One message: its type byte, and the whole as it stood on the wire."""
 
     kind: int
-    payload: bytes
+    raw: bytes
 
     @property
-    def raw(self) -> bytes:
-        """The frame as it stood on the wire."""
-        return bytes((self.kind,)) + _LENGTH.pack(len(self.payload) + 4) + self.payload
+    def payload(self) -> bytes:
+        """What stands behind type and length."""
+        return self.raw[5:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,10 @@ class Run:
     data: bytes
     count: int
     partial: bool = False
+
+
+def _never() -> bool:
+    return False
 
 
 class FrontendDecoder:
@@ -110,9 +114,9 @@ class FrontendDecoder:
                 end = pos + 1 + length
                 if len(buffer) < end:
                     return
-                payload = bytes(buffer[pos + 5 : end])
+                raw = bytes(buffer[pos:end])
                 pos = end
-                yield Frame(kind, payload)
+                yield Frame(kind, raw)
             if len(buffer) > pos and buffer[pos] not in _FRONTEND_TYPES:
                 raise RemoteProtocolError(f"invalid frontend message type {buffer[pos]}")
         finally:
@@ -121,7 +125,7 @@ class FrontendDecoder:
     def _check(self, kind: int, length: int) -> None:
         if kind not in _FRONTEND_TYPES:
             raise RemoteProtocolError(f"invalid frontend message type {kind}")
-        limit = _FRONTEND_LIMITS.get(Frontend(kind), self._limits.client_message_bytes)
+        limit = _FRONTEND_LIMITS.get(kind, self._limits.client_message_bytes)
         if not 4 <= length <= limit:
             raise RemoteProtocolError(
                 f"invalid length {length} of a {Frontend(kind).name} message (limit {limit} bytes)"
@@ -131,9 +135,9 @@ class FrontendDecoder:
 class BackendDecoder:
     """Frames what a target sends.
 
-    ``pass_partial`` is looked at each time a message is not whole: when set, the part of a DataRow
-    or CopyData that is there is passed on at once, so that a huge value is never held; a session
-    that must see whole rows leaves it unset. It may only be cleared between messages.
+    ``pass_partial`` is asked each time a message is not whole: when it says so, the part of a
+    DataRow or CopyData that is there is passed on at once, so that a huge value is never held; a
+    session that must see whole rows says no. The answer may only become no between messages.
     """
 
     def __init__(self, limits: WireLimits) -> None:
@@ -142,7 +146,7 @@ class BackendDecoder:
         self._open_kind = 0
         self._open_left = 0
         self._needed = 0
-        self.pass_partial = False
+        self.pass_partial: Callable[[], bool] = _never
 
     @property
     def buffered(self) -> int:
@@ -172,7 +176,7 @@ class BackendDecoder:
         Raises:
             RemoteProtocolError: Unknown type or length out of bounds.
         """
-        if len(self._buffer) < self._needed and not self.pass_partial:
+        if len(self._buffer) < self._needed and not self.pass_partial():
             return
         self._needed = 0
         data = bytes(self._buffer)
@@ -195,7 +199,7 @@ class BackendDecoder:
                 if len(data) < end:
                     self._needed = end - pos
                     return
-                frame = Frame(kind, data[pos + 5 : end])
+                frame = Frame(kind, data[pos:end])
                 pos = end
                 yield frame
         finally:
@@ -223,7 +227,7 @@ class BackendDecoder:
                 raise RemoteProtocolError(f"invalid length {length} of a row")
             end = pos + 1 + length
             if end > size:
-                if not self.pass_partial:
+                if not self.pass_partial():
                     self._needed = end - pos
                     break
                 self._open_kind, self._open_left = kind, end - size

@@ -22,6 +22,8 @@ class Phase(enum.Enum):
     COPY_IN = "copy_in"
     """The target takes COPY data."""
 
+    __hash__ = object.__hash__
+
 
 class Action(enum.Enum):
     """What is done with a message."""
@@ -77,6 +79,12 @@ TABLE: dict[tuple[Phase, Frontend], Action] = {
 }
 
 
+_ACTIONS: dict[Phase, dict[int, Action]] = {
+    phase: {int(kind): found for (at, kind), found in TABLE.items() if at is phase}
+    for phase in Phase
+}
+
+
 def action(phase: Phase, kind: int) -> Action | None:
     """Return what to do with a message, or None when it may not come now (protocol error)."""
-    return TABLE.get((phase, Frontend(kind)))
+    return _ACTIONS[phase].get(kind)
