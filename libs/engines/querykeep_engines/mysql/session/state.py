@@ -51,6 +51,7 @@ class SessionState:
     status: int = int(Status.AUTOCOMMIT)
     is_known: bool = False
     names: SqlNames = field(default_factory=SqlNames)
+    last_context: SessionContext | None = None
 
     @property
     def reading(self) -> Reading:
@@ -93,7 +94,7 @@ class SessionState:
 
     def context(self, text: str = "") -> SessionContext:
         """Return the context for a decision on ``text``; without one no prepared name is known."""
-        return SessionContext(
+        now = SessionContext(
             engine=self.connection.engine,
             flavour=self.connection.flavour,
             server_version=self.server_version,
@@ -104,3 +105,6 @@ class SessionState:
             prepared=self.names.prepared(text, self.reading),
             in_transaction=self.in_transaction,
         )
+        if now != self.last_context:
+            self.last_context = now
+        return self.last_context or now
