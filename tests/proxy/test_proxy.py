@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import resource
+import ssl
 import struct
 from dataclasses import replace
 
@@ -13,6 +15,7 @@ import httpx
 import trio
 from tests.polling import until
 from tests.ports import free_port
+from tests.proxy.fix_proxy import Certificate, make_certificate
 from tests.relay.fix_relay import Client
 
 from querykeep_engines.kit.scram import make_verifiers
@@ -45,6 +48,56 @@ async def test_agentless_session_upgrades_to_tls(proxy, tls_certificate):
     assert await client.ask("rows 3 70000") == ["row " + "x" * 70000] * 3 + ["done"]
     await in_thread(proxy.api.wait_for, lambda: bool(proxy.api.events("SessionOpened")))
     assert proxy.api.events("SessionOpened")[0]["tls"] is True
+
+
+async def test_a_renewed_certificate_is_served_without_a_restart(proxy, tls_certificate, tmp_path):
+    files = (tls_certificate.cert_file, tls_certificate.key_file)
+    kept = [file.read_bytes() for file in files]
+    old = Certificate(*(tmp_path / name for name in ("old.pem", "old-key.pem")))
+    old.cert_file.write_bytes(kept[0])
+    new = make_certificate(tmp_path)
+
+    async def accepted(trusting: Certificate) -> set[str]:
+        """Return the ports whose certificate a client takes that trusts one pair only."""
+        found = set()
+        for name in ("shop", "establish", "data"):
+            client = await proxy.client(proxy.ports[name])
+            if name == "shop":
+                await client.send("TLS")
+                assert await client.line() == "go"
+            context = trusting.client_context()
+            stream = trio.SSLStream(client.stream, context, server_hostname="127.0.0.1")
+            try:
+                await stream.do_handshake()
+            except trio.BrokenResourceError as error:
+                if not isinstance(error.__cause__, ssl.SSLCertVerificationError):
+                    raise
+            else:
+                found.add(name)
+            # An address has few places for strangers: see that this one is given back.
+            with contextlib.suppress(trio.BrokenResourceError):
+                await client.stream.send_eof()
+                while await client.stream.receive_some(4096):
+                    pass
+            await client.stream.aclose()
+        return found
+
+    live = await proxy.client(proxy.ports["shop"])
+    await live.login()
+    everywhere = {"shop", "establish", "data"}
+    try:
+        assert await accepted(old) == everywhere
+        # One file after the other: the old pair goes on while they do not fit together.
+        files[0].write_bytes(new.cert_file.read_bytes())
+        assert await accepted(old) == everywhere
+        files[1].write_bytes(new.key_file.read_bytes())
+        assert await accepted(new) == everywhere
+        assert await accepted(old) == set()
+        assert await live.ask("select 1") == ["row 1", "done"]
+    finally:
+        for file, content in zip(files, kept, strict=True):
+            file.write_bytes(content)
+    assert await accepted(old) == everywhere
 
 
 async def test_plaintext_sent_ahead_of_tls_is_never_taken_as_input(proxy):

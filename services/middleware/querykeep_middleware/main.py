@@ -8,12 +8,16 @@ import subprocess
 import sys
 import threading
 import time
+from typing import TYPE_CHECKING
 
 from django.conf import settings as django_settings
 
 from querykeep_middleware.settings import MiddlewareSettings
 from querykeep_relay.logs import configure_logs
 from querykeep_relay.settings import SettingsError
+
+if TYPE_CHECKING:
+    from querykeep_middleware.gateway.endpoints import Endpoint
 
 _LOG = logging.getLogger(__name__)
 _STOP_TIMEOUT_S = 15.0
@@ -57,30 +61,18 @@ class RunnerProcess:
             process.kill()
 
 
-def endpoints(settings: MiddlewareSettings) -> list[str]:
-    """Return Daphne's endpoint texts for every port."""
-    found = [_plain(*settings.web)]
+def _endpoints(settings: MiddlewareSettings) -> list[Endpoint]:
+    """Return every port, with its certificate where it speaks TLS."""
+    from querykeep_middleware.gateway.endpoints import Endpoint  # Twisted's, see _serve
+
+    certificate = (settings.tls_cert_file, settings.tls_key_file)
+    found = [Endpoint(*settings.web)]
     if settings.web_tls is not None:
-        found.append(_tls(settings, *settings.web_tls))
+        found.append(Endpoint(*settings.web_tls, *certificate))
     is_loopback = settings.agent[0] in ("127.0.0.1", "::1", "localhost")
-    use_tls = bool(settings.tls_cert_file) and not is_loopback
-    found.append(_tls(settings, *settings.agent) if use_tls else _plain(*settings.agent))
+    has_tls = bool(settings.tls_cert_file) and not is_loopback
+    found.append(Endpoint(*settings.agent, *(certificate if has_tls else ())))
     return found
-
-
-def _plain(host: str, port: int) -> str:
-    return f"tcp:{port}:interface={_escaped(host)}"
-
-
-def _tls(settings: MiddlewareSettings, host: str, port: int) -> str:
-    return (
-        f"ssl:{port}:interface={_escaped(host)}:certKey={_escaped(settings.tls_cert_file)}"
-        f":privateKey={_escaped(settings.tls_key_file)}"
-    )
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace(":", "\\:")
 
 
 def main() -> None:
@@ -109,7 +101,7 @@ def _serve(settings: MiddlewareSettings) -> None:
     from querykeep_middleware.gateway.server import GatewayServer
 
     started = time.monotonic()
-    GatewayServer(settings, endpoints(settings)).run()
+    GatewayServer(settings, _endpoints(settings)).run()
     _LOG.info("the middleware ends after %.0f s", time.monotonic() - started)
 
 

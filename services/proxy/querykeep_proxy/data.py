@@ -28,6 +28,7 @@ from querykeep_guard.contracts.session import (
 from querykeep_proxy.accept import Place
 from querykeep_proxy.listeners import ConnectionListeners, PlaceObserver
 from querykeep_relay.api_client import ApiProblemError, ApiRefusedError, ApiUnavailableError
+from querykeep_relay.certificate_files import CertificateFiles
 from querykeep_relay.services import RelayServices
 from querykeep_relay.shell import ClientSide, run_session
 from querykeep_relay.tls import ListenerTls
@@ -48,7 +49,10 @@ class DataPort:
     """The handler of the data listener."""
 
     def __init__(
-        self, services: RelayServices, tls: ListenerTls, connections: ConnectionListeners
+        self,
+        services: RelayServices,
+        tls: CertificateFiles[ListenerTls],
+        connections: ConnectionListeners,
     ) -> None:
         self._services = services
         self._tls = tls
@@ -72,9 +76,8 @@ class DataPort:
     async def _open(
         self, transport: Transport
     ) -> tuple[SessionGrant, ConnectionInfo, ClientInfo] | None:
-        await transport.start_tls(
-            self._tls.context, server_side=True, own_binding=self._tls.channel_binding
-        )
+        tls = self._tls.current()
+        await transport.start_tls(tls.context, server_side=True, own_binding=tls.channel_binding)
         assert transport.tls is not None
         if transport.tls.selected_alpn_protocol() != ALPN:
             await _refuse(transport, "protocol", f"this port speaks {ALPN} (ALPN)")

@@ -26,6 +26,7 @@ from querykeep_relay.api_client import (
     ApiRefusedError,
     ApiUnavailableError,
 )
+from querykeep_relay.certificate_files import CertificateFiles
 from querykeep_relay.tls import ListenerTls
 from querykeep_relay.transport import Transport, TransportError
 
@@ -37,7 +38,9 @@ _REFUSED_STATUS = {"bad_credentials": 401, "policy_unreachable": 503}
 class Establish:
     """The handler of the establishment listener."""
 
-    def __init__(self, api: ApiClient, tls: ListenerTls, data_address: str) -> None:
+    def __init__(
+        self, api: ApiClient, tls: CertificateFiles[ListenerTls], data_address: str
+    ) -> None:
         """``data_address``: host:port of the data listener as agents reach it."""
         self._api = api
         self._tls = tls
@@ -48,7 +51,7 @@ class Establish:
         """Serve one connection."""
         try:
             with trio.fail_after(_TLS_TIMEOUT_S):
-                await transport.start_tls(self._tls.context, server_side=True)
+                await transport.start_tls(self._tls.current().context, server_side=True)
         except (TransportError, trio.TooSlowError):
             return
         await serve_http(transport, self._answer)

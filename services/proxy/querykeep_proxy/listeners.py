@@ -23,6 +23,7 @@ from querykeep_guard.contracts.session import (
 from querykeep_guard.policy.decision import Decision
 from querykeep_proxy.accept import AddressGate, ListenError, Place, listen, serve
 from querykeep_relay.api_client import ApiProblemError, ApiRefusedError, ApiUnavailableError
+from querykeep_relay.certificate_files import CertificateFiles
 from querykeep_relay.services import RelayServices
 from querykeep_relay.shell import ClientSide, run_session
 from querykeep_relay.tls import ListenerTls
@@ -70,7 +71,7 @@ class ConnectionListeners:
         *,
         host: str,
         ports: tuple[int, int],
-        tls: ListenerTls | None,
+        tls: CertificateFiles[ListenerTls] | None,
         gate: AddressGate,
         sessions: trio.Nursery,
     ) -> None:
@@ -178,7 +179,8 @@ class ConnectionListeners:
                     )
 
     async def _handle(self, info: ConnectionInfo, transport: Transport, place: Place) -> None:
+        tls = self._tls.current() if self._tls is not None else None
         side = ClientSide(
-            info, Route.AGENTLESS, ClientInfo(address=transport.peer_address), tls=self._tls
+            info, Route.AGENTLESS, ClientInfo(address=transport.peer_address), tls=tls
         )
         await run_session(transport, side, services=self._services, observer=PlaceObserver(place))

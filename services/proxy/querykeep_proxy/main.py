@@ -6,6 +6,7 @@ import logging
 import signal
 import ssl
 import sys
+from functools import partial
 
 import trio
 
@@ -15,6 +16,7 @@ from querykeep_proxy.establish import Establish
 from querykeep_proxy.health import Health
 from querykeep_proxy.listeners import ConnectionListeners
 from querykeep_proxy.settings import ProxySettings
+from querykeep_relay.certificate_files import CertificateFiles
 from querykeep_relay.logs import configure_logs
 from querykeep_relay.services import RelayServices, open_services
 from querykeep_relay.settings import SettingsError
@@ -97,12 +99,12 @@ class Proxy:
         task_status.started(bound)
         return health
 
-    def _tls(self, alpn: tuple[str, ...]) -> ListenerTls | None:
+    def _tls(self, alpn: tuple[str, ...]) -> CertificateFiles[ListenerTls] | None:
         if not self._settings.tls_cert_file:
             return None
         cert, key = self._settings.tls_cert_file, self._settings.tls_key_file
         try:
-            return load_listener_tls(cert, key, alpn=alpn)
+            return CertificateFiles(cert, key, partial(load_listener_tls, alpn=alpn))
         except (OSError, ValueError) as error:
             raise ListenError(
                 f"QUERYKEEP_TLS_CERT_FILE={cert}, QUERYKEEP_TLS_KEY_FILE={key}: {error}"

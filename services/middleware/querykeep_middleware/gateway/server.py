@@ -22,6 +22,7 @@ from twisted.web import http
 from zope.interface import implementer
 
 from querykeep_middleware.gateway.app import application
+from querykeep_middleware.gateway.endpoints import Endpoint, open_endpoint
 from querykeep_middleware.settings import MiddlewareSettings
 
 # Twisted's types are partial: what is used here is not in them.
@@ -259,12 +260,13 @@ def _size(item: dict[str, Any]) -> int:
 # Daphne names its factories as globals of its module; there is no other way to give it others.
 daphne_server.HTTPFactory = _HttpFactory
 daphne_server.WebSocketFactory = _SocketFactory
+daphne_server.serverFromString = open_endpoint
 
 
 class GatewayServer(daphne_server.Server):  # type: ignore[misc]  # Daphne ships no types
     """The web process's server; ``run`` serves until SIGTERM or SIGINT."""
 
-    def __init__(self, settings: MiddlewareSettings, endpoints: list[str]) -> None:
+    def __init__(self, settings: MiddlewareSettings, endpoints: list[Endpoint]) -> None:
         self.settings = settings
         super().__init__(
             application=application(settings),
