@@ -15,8 +15,9 @@ every other file there is a group of cases:
 ``because`` is a part of the refusal's text. ``columns`` names each result column's masker, ``-``
 for none. ``before`` are statements sent first in the same session, ``shown_by`` those that would
 show what the statement did if it were let through, ``alike`` says why a refused statement cannot
-tell two databases apart when it is let through (else the twin test demands that it does), ``since``
-and ``until`` bound the server's version, ``relax`` opens clauses of a rule: ``{M-1: [where]}``.
+tell two databases apart when it is let through (else the twin test demands that it does),
+``unsteady`` why it differs from run to run by itself (then nobody demands anything), ``since`` and
+``until`` bound the server's version, ``relax`` opens clauses of a rule: ``{M-1: [where]}``.
 """
 
 from __future__ import annotations
@@ -47,7 +48,18 @@ from querykeep_guard.sql.facts import SessionContext, StatementSyntaxError
 VERDICTS = ("refused", "masked", "allowed")
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 _OPTIONS = frozenset(
-    {"because", "columns", "before", "shown_by", "alike", "since", "until", "relax", "flavours"}
+    {
+        "because",
+        "columns",
+        "before",
+        "shown_by",
+        "alike",
+        "unsteady",
+        "since",
+        "until",
+        "relax",
+        "flavours",
+    }
 )
 
 
@@ -64,6 +76,7 @@ class PolicyCase:
     before: tuple[str, ...] = ()
     shown_by: tuple[str, ...] = ()
     alike: str = ""
+    unsteady: str = ""
     since: str = ""
     until: str = ""
     flavours: tuple[str, ...] = ()
@@ -142,6 +155,7 @@ def _case(engine: str, file: str, entry: dict[str, Any]) -> PolicyCase:
         before=_texts(entry.get("before")),
         shown_by=_texts(entry.get("shown_by")),
         alike=entry.get("alike", ""),
+        unsteady=entry.get("unsteady", ""),
         since=str(entry.get("since", "")),
         until=str(entry.get("until", "")),
         flavours=_texts(entry.get("flavours")),

@@ -36,12 +36,13 @@ class Observation:
     verdict: str
     loose: bytes
 
-    def same_as(self, other: Observation, statement: str) -> bool:
-        """Return whether two answers to one statement tell nothing apart. Rows may come in another
-        order where no ORDER BY is written."""
+    def same_as(self, other: Observation, program: Sequence[str]) -> bool:
+        """Return whether two answers to one statement of a program tell nothing apart. Rows may
+        come in another order where no ORDER BY is written in it."""
         if self.data == other.data:
             return True
-        return "order by" not in statement.lower() and self.loose == other.loose
+        ordered = any("order by" in text.lower() for text in program)
+        return not ordered and self.loose == other.loose
 
 
 class Session(Protocol):
@@ -137,9 +138,16 @@ def governed_differences(twins: Twins, program: Program, road: str) -> list[Diff
 
     What differs from run to run by itself (clocks, random numbers) is told by a second run *here*.
     """
+    return governed_answers(twins, program, road)[0]
+
+
+def governed_answers(
+    twins: Twins, program: Program, road: str
+) -> tuple[list[Difference], list[Observation]]:
+    """Return the differences and, of each statement, what was seen *here*."""
     here = observe(twins, World.HERE, road, program, governed=True)
     there = observe(twins, World.THERE, road, program, governed=True)
-    return _told(twins, program, road, here, there)[0]
+    return _told(twins, program, road, here, there)[0], here
 
 
 def _told(
@@ -150,9 +158,7 @@ def _told(
     there: list[Observation],
 ) -> tuple[list[Difference], int]:
     suspects = [
-        number
-        for number, statement in enumerate(program)
-        if not here[number].same_as(there[number], statement)
+        number for number in range(len(program)) if not here[number].same_as(there[number], program)
     ]
     if not suspects:
         return [], 0
@@ -160,7 +166,7 @@ def _told(
     told = [
         Difference(road, tuple(program), number, here[number].data, there[number].data)
         for number in suspects
-        if again[number].same_as(here[number], program[number])
+        if again[number].same_as(here[number], program)
     ]
     return told, len(suspects) - len(told)
 
@@ -169,10 +175,7 @@ def bare_difference(twins: Twins, program: Program, road: str) -> bool:
     """Return whether a program tells the databases apart when nothing guards them."""
     here = observe(twins, World.HERE, road, program, governed=False)
     there = observe(twins, World.THERE, road, program, governed=False)
-    return any(
-        not one.same_as(other, statement)
-        for one, other, statement in zip(here, there, program, strict=True)
-    )
+    return any(not one.same_as(other, program) for one, other in zip(here, there, strict=True))
 
 
 def run(twins: Twins, programs: Iterable[Program], roads: Iterator[str]) -> Report:
@@ -187,7 +190,7 @@ def run(twins: Twins, programs: Iterable[Program], roads: Iterator[str]) -> Repo
         report.restless += restless
         bare_here = observe(twins, World.HERE, road, program, governed=False)
         bare_there = observe(twins, World.THERE, road, program, governed=False)
-        for number, statement in enumerate(program):
+        for number in range(len(program)):
             report.statements += 1
             match here[number].verdict:
                 case "refused":
@@ -196,6 +199,6 @@ def run(twins: Twins, programs: Iterable[Program], roads: Iterator[str]) -> Repo
                     report.failed += 1
                 case _:
                     report.allowed += 1
-            if not bare_here[number].same_as(bare_there[number], statement):
+            if not bare_here[number].same_as(bare_there[number], program):
                 report.would_leak += 1
     return report

@@ -201,7 +201,7 @@ class Governed:
             except OSError:
                 return
             shell = Shell(self, client)
-            self.shells.append(shell)
+            self.shells = [*(other for other in self.shells if other.wake_read >= 0), shell]
             threading.Thread(target=shell.run, daemon=True).start()
 
     def close(self) -> None:
@@ -297,6 +297,9 @@ class Shell:
             for side in (self.client, self.server):
                 if side is not None:
                     side.close()
+            for end in (self.wake_read, self.wake_write):
+                os.close(end)
+            self.wake_read = self.wake_write = -1
             with self.governed.changed:
                 self.governed.changed.notify_all()
 

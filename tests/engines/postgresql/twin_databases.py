@@ -6,6 +6,7 @@ straight to the server with the same account.
 
 from __future__ import annotations
 
+import re
 import select
 import shutil
 from collections.abc import Callable, Iterator
@@ -39,6 +40,12 @@ StartServer = Callable[[type[PostgresqlServer], Path], PostgresqlServer]
 
 _TIMED_OUT = b"57014"
 _PATIENCE_S = 60
+_LEAVES_A_TRACE = re.compile(
+    r"\b(?:set|reset|temp|temporary|prepare|discard|create|alter|drop|into|listen|set_config|lock"
+    r"|commit|rollback|end|begin|start|abort|prepared|deallocate|declare|load|notify)\b|nextval|setval",
+    re.IGNORECASE,
+)
+"""What a ROLLBACK does not undo in a session, or in what the guard knows of it."""
 
 
 class PostgresqlTwins:
@@ -56,6 +63,7 @@ class PostgresqlTwins:
         self.catalog = self.crawl()
         self._stack = ExitStack()
         self._governed: dict[World, Governed] = {}
+        self._idle: dict[tuple[World, bool, SessionPolicy], list[PostgresqlTwinSession]] = {}
 
     def crawl(self, world: World = World.HERE) -> Catalog:
         """Read the schema with the stored account, as an enforcement point does."""
@@ -103,20 +111,21 @@ class PostgresqlTwins:
 
     def session(self, world: World, road: str, *, governed: bool) -> Session:
         """Open a session; what it writes is undone when it closes."""
+        idle = self._idle.setdefault((world, governed, self.rules), [])
+        if idle:
+            session = idle.pop()
+            session.road = road
+            return session
         target = self.targets[world]
+        conninfo = f"host={target.host} port={target.port} password={target.password}"
         if governed:
-            listener = self.governed(world)
-            return PostgresqlTwinSession(
-                f"host=127.0.0.1 port={listener.port} user={ACCOUNT} dbname={DATABASE}", road
-            )
-        return PostgresqlTwinSession(
-            f"host={target.host} port={target.port} user={ACCOUNT} password={target.password} "
-            f"dbname={DATABASE}",
-            road,
-        )
+            conninfo = f"host=127.0.0.1 port={self.governed(world).port}"
+        return PostgresqlTwinSession(f"{conninfo} user={ACCOUNT} dbname={DATABASE}", road, idle)
 
     def close(self) -> None:
-        """End the listeners. The servers belong to who started them."""
+        """End sessions and listeners. The servers belong to who started them."""
+        for session in (one for idle in self._idle.values() for one in idle):
+            session.end()
         self._stack.close()
 
 
@@ -131,8 +140,10 @@ class PostgresqlTwinSession:
     that answers, which runs in another thread of this process.
     """
 
-    def __init__(self, conninfo: str, road: str) -> None:
-        self._road = road
+    def __init__(self, conninfo: str, road: str, idle: list[PostgresqlTwinSession]) -> None:
+        self.road = road
+        self._idle = idle
+        self._is_used_up = False
         self._notices: list[bytes] = []
         self._connection = pq.PGconn.connect_start(conninfo.encode())
         self._sign_in()
@@ -160,6 +171,7 @@ class PostgresqlTwinSession:
         """Run a statement on this session's road, in a savepoint that an error undoes."""
         connection = self._connection
         self._notices.clear()
+        self._is_used_up = self._is_used_up or _LEAVES_A_TRACE.search(statement) is not None
         if connection.status != pq.ConnStatus.OK:
             return Observation(b"gone", "failed", b"gone")
         results = self._run(statement.encode())
@@ -231,9 +243,9 @@ class PostgresqlTwinSession:
 
     def _run(self, text: bytes) -> list[pq.abc.PGresult]:
         connection = self._connection
-        if self._road == "simple":
+        if self.road == "simple":
             return self._simple(text.decode())
-        if self._road == "extended":
+        if self.road == "extended":
             connection.send_query_params(text, None, result_format=1)
             return self._results()
         connection.send_prepare(b"twin", text)
@@ -248,9 +260,17 @@ class PostgresqlTwinSession:
         return found
 
     def close(self) -> None:
-        """Undo what was written and end."""
+        """Undo what was written; a session in which nothing stays behind is used again."""
         if self._connection.status == pq.ConnStatus.OK:
             self._simple("ROLLBACK")
+            if not self._is_used_up:
+                self._simple("BEGIN")
+                self._idle.append(self)
+                return
+        self.end()
+
+    def end(self) -> None:
+        """End the connection."""
         self._connection.finish()
 
 

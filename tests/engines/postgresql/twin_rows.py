@@ -2,7 +2,8 @@
 
 ``Hidden(here, there)`` is a cell that differs. What a partial mask keeps is the same in both
 (first letter and domain of an e-mail address, last four digits), and so is which cells are NULL.
-The hidden rest differs in value, length, order, duplicates, and in whether a cast or function of it fails.
+The hidden rest differs in value, length, order, duplicates, and in whether a cast or function of it
+fails.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ def _rows() -> Iterator[tuple[str, Row]]:
         yield "other.customers", (number, f"plain{number}@other.example", f"Other {number}")
     for number in range(1, 9):
         tags, doc = [f"t{number}"], f'{{"n": {number}}}'
-        email = Hidden(f"p{number}@example.net", f"pp{number * 111}@example.net")
+        email = Hidden(f"p{number}@example.net", f"pp{999 - number * 111}@example.net")
         nick = Hidden(f"nick{number}", f"n{number * 7}")
         yield "people", (number, email, tags, doc, "new", nick)
     for number in range(1, 4):

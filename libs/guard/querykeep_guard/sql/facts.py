@@ -193,9 +193,11 @@ class StatementFacts:
 class SessionContext:
     """How a connection resolves names at this moment. ``settings`` are sorted (name, value) pairs
     of what analysis needs: ``sql_mode``, ``standard_conforming_strings`` … ``prepared`` maps names
-    of SQL-level prepared statements and cursors to the text behind them. ``temporary_columns`` are
-    (``schema.name``, (column, type) …) of those ``temporary`` tables whose columns the session
-    knows; what stands in them was written under the policy in force."""
+    of SQL-level prepared statements and cursors to the text behind them; ``prepared_paths`` maps
+    those names to the search path that they were made under, where it is known.
+    ``temporary_columns`` are (``schema.name``, (column, type) …) of those ``temporary`` tables whose
+    columns the session knows; what stands in them was written under the policy in force.
+    """
 
     engine: str
     flavour: str
@@ -208,6 +210,7 @@ class SessionContext:
     in_transaction: bool = False
     parameter_types: tuple[int, ...] = ()
     temporary_columns: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
+    prepared_paths: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 class StatementSyntaxError(ValueError):

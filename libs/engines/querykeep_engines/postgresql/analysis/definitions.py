@@ -10,7 +10,14 @@ from collections.abc import Callable
 from typing import Any
 
 from querykeep_engines.postgresql.analysis import expressions, queries, relations, types, writes
-from querykeep_engines.postgresql.analysis.model import Clause, Field, Findings, Scope
+from querykeep_engines.postgresql.analysis.model import (
+    CONSTANT,
+    Clause,
+    Field,
+    Findings,
+    Item,
+    Scope,
+)
 from querykeep_engines.postgresql.analysis.names import TEMP
 from querykeep_engines.postgresql.analysis.parsing import pb
 from querykeep_engines.postgresql.analysis.utility import new_name
@@ -71,21 +78,31 @@ def _create_table(stmt: Any, f: Findings) -> Kind:
     f.writes[name] = None
     for parent in stmt.inh_relations:
         relations.item(parent.range_var, f)
+    names = [node.column_def.colname for node in stmt.table_elts if node.HasField("column_def")]
+    # What a new table holds is visible to whoever makes it; parents' columns are not known here.
+    fields = tuple(Field(column, CONSTANT) for column in names)
+    scope = Scope()
+    item = Item(name.name, None if stmt.inh_relations else fields, schema=name.schema)
+    scope.add([item], fields, unknown=item.fields is None)
     for node in (*stmt.table_elts, *stmt.constraints):
-        _table_element(node, f)
+        _table_element(node, f, scope)
     return Kind.CREATE
 
 
-def _table_element(node: Any, f: Findings) -> None:
+def _table_element(node: Any, f: Findings, scope: Scope) -> None:
     kind = node.WhichOneof("node")
     if kind == "column_def":
         types.check(node.column_def.type_name, -1, f)
         for constraint in node.column_def.constraints:
-            _table_element(constraint, f)
+            _table_element(constraint, f, scope)
     elif kind == "table_like_clause":
         relations.item(node.table_like_clause.relation, f)
-    elif kind == "constraint" and node.constraint.HasField("pktable"):
-        f.names.relation(node.constraint.pktable.schemaname, node.constraint.pktable.relname)
+    elif kind == "constraint":
+        constraint = node.constraint
+        if constraint.HasField("pktable"):
+            f.names.relation(constraint.pktable.schemaname, constraint.pktable.relname)
+        # DEFAULT, CHECK, GENERATED: evaluated at each write, and what it says can be read there.
+        expressions.inside(constraint, scope, _PREDICATE, f)
 
 
 def _create_view(stmt: Any, f: Findings) -> Kind:

@@ -118,7 +118,7 @@ def _size(node: Any, spoken: str, scope: Scope, clause: Clause, f: Findings) -> 
     f.use({STORED_SIZE}, clause, node.location)
     f.effects.add(Effect.METADATA)
     expression = ExpressionClass.TOTAL
-    if any(value.expression is ExpressionClass.OTHER for value in values):
+    if any(value.sources and value.expression is ExpressionClass.OTHER for value in values):
         expression = ExpressionClass.OTHER
     return Value(made.sources | {STORED_SIZE}, expression, None, _INT8_OID, "bigint")
 

@@ -186,6 +186,7 @@ class Findings:
     view: RelationName | None = None
     view_depth: int = 0
     prepared: dict[str, str] = field(default_factory=dict)
+    prepared_paths: dict[str, tuple[str, ...]] = field(default_factory=dict)
     prepared_depth: int = 0
     silent: bool = False
     has_where: bool | None = None

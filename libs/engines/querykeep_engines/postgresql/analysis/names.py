@@ -187,10 +187,16 @@ class Names:
         """Return the same names as if the session had no temporary tables."""
         return replace(self, temporary=frozenset())
 
-    def under_any_path(self) -> Names:
-        """Return names for a text that was prepared earlier, under a search path and temporary
-        tables that need not be today's: only a name that is in one schema has a meaning."""
-        schemas = sorted(self.shared.schemas - SYSTEM_SCHEMAS)
+    def under_any_path(self, made_under: tuple[str, ...] | None) -> Names:
+        """Return names for a text that was prepared earlier. It means what it meant then, or, where
+        PostgreSQL plans it anew, what it means under today's path; a table that was put before
+        another since then may or may not be meant. So only a name that is in one schema of both
+        paths has a meaning; where the earlier path is not known (None), in one schema of all."""
+        if made_under is None:
+            found = self.shared.schemas
+        else:
+            found = frozenset({*self.path, *self.with_path(made_under).path})
+        schemas = sorted(found - SYSTEM_SCHEMAS - {TEMP})
         path = (TEMP, PG_CATALOG, *schemas)
         return replace(self, declared=tuple(schemas), path=path, any_path=True)
 

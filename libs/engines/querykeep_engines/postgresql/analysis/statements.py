@@ -55,7 +55,7 @@ def analyze(text: str, context: SessionContext, shared: CatalogNames) -> tuple[S
     offsets = Offsets.of(text)
     length = len(text) if offsets.marks is None else len(text.encode("utf-8"))
     names = Names.of(shared, context)
-    prepared = dict(context.prepared)
+    prepared, paths = dict(context.prepared), dict(context.prepared_paths)
     path_known = True
     found = []
     for raw in tree.stmts:
@@ -65,6 +65,7 @@ def analyze(text: str, context: SessionContext, shared: CatalogNames) -> tuple[S
             start += 1
         f = Findings(names, offsets, start, major_version(context.server_version))
         f.prepared = prepared
+        f.prepared_paths = paths
         facts = _one(raw.stmt, text[start:end], start, end, f, context)
         if not path_known and (facts.reads or facts.writes or facts.functions):
             facts = _with_unknown_path(facts)
@@ -81,6 +82,7 @@ def analyze(text: str, context: SessionContext, shared: CatalogNames) -> tuple[S
         for action, name in facts.names:
             if action in ("prepare", "declare"):
                 prepared = {**prepared, name: facts.text}
+                paths = {other: path for other, path in paths.items() if other != name}
         if facts.kind is Kind.TRANSACTION and found[:-1] and any(x.settings for x in found):
             path_known = False
     return tuple(found)

@@ -199,7 +199,7 @@ def _earlier(name: str, f: Findings) -> tuple[Kind, Fields] | None:
         )
         return None
     names, offsets, view = f.names, f.offsets, f.view
-    f.names = names.under_any_path()
+    f.names = names.under_any_path(f.prepared_paths.get(name))
     f.prepared_depth += 1
     # Positions would point into another text.
     f.silent = True

@@ -116,6 +116,7 @@ class SessionState:
         self._sql_statements: dict[str, str] = {}
         self._cursors: dict[str, str] = {}
         self._contexts: dict[tuple[object, ...], SessionContext] = {}
+        self._paths: dict[str, tuple[str, ...]] = {}
         self._server_version = config.connection.server_version
         self._reported = False
         self.dirty = True
@@ -190,6 +191,10 @@ class SessionState:
         self.generation += 1
 
     def _name(self, action: str, name: str, text: str) -> None:
+        if action in ("prepare", "declare"):
+            self._paths.pop(name, None)
+            if not (self.dirty or self.touched):
+                self._paths[name] = self._search_path
         match action:
             case "prepare":
                 self._sql_statements[name] = text
@@ -235,12 +240,15 @@ class SessionState:
         both a statement and a cursor is left out: what uses it is refused.
         """
         prepared: tuple[tuple[str, str], ...] = ()
+        paths: tuple[tuple[str, tuple[str, ...]], ...] = ()
         if (named or self._sql_statements or self._cursors) and _USES_NAMES.search(text):
             statements = {name: statement.text for name, statement in named.items() if name}
             statements.update(self._sql_statements)
             both = statements.keys() & self._cursors.keys()
             merged = {**statements, **self._cursors}
             prepared = tuple(sorted(item for item in merged.items() if item[0] not in both))
+            made_by_sql = merged.keys() - named.keys()
+            paths = tuple(sorted(item for item in self._paths.items() if item[0] in made_by_sql))
         temporary = tuple(sorted(self._temporary)) if self._temporary else ()
         key = (
             self._server_version,
@@ -248,6 +256,7 @@ class SessionState:
             self._conforming,
             temporary,
             prepared,
+            paths,
             in_transaction,
             parameter_types,
         )
@@ -264,6 +273,7 @@ class SessionState:
                 prepared=prepared,
                 in_transaction=in_transaction,
                 parameter_types=parameter_types,
+                prepared_paths=paths,
             )
             while len(self._contexts) > _KEPT_CONTEXTS:
                 del self._contexts[next(iter(self._contexts))]
