@@ -83,8 +83,9 @@ def shop_policy(shop: Shop, **changes):
 
 @asynccontextmanager
 async def open_shop_proxy(
-    shop: Shop, api: FakeApi, tmp_path: Path, certificate: Certificate
+    shop: Shop, api: FakeApi, tmp_path: Path, certificate: Certificate, **options: Any
 ) -> AsyncIterator[ShopProxy]:
+    """``options`` are the relay's own settings where they differ from the usual ones."""
     port = free_port()
     version = "15.0" if shop.engine == "postgresql" else "10.11.0-MariaDB"
     api.connections = [
@@ -110,7 +111,7 @@ async def open_shop_proxy(
         address="here",
         internal_url=api.url,
         internal_key=KEY,
-        spool_dir=tmp_path / "spool",
+        **{"spool_dir": tmp_path / "spool", **options},
     )
     settings = ProxySettings(
         relay=relay,

@@ -42,6 +42,7 @@ from querykeep_guard.contracts.audit import SignInRefused, StatementCompleted, S
 from querykeep_guard.contracts.session import (
     EndReason,
     SessionGrant,
+    client_text,
 )
 from querykeep_guard.policy.decide import stale_refusal
 from querykeep_guard.policy.decision import Decision
@@ -194,7 +195,7 @@ class SessionSteps(SessionCore):
         self._refusal = SignInRefused(
             self._services.now(),
             self._side.connection.id,
-            username,
+            client_text(username),
             self._side.route,
             self._client,
             failed.refusal.code,

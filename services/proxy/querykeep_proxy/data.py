@@ -13,7 +13,6 @@ import base64
 import json
 import logging
 import struct
-from dataclasses import replace
 
 import trio
 
@@ -87,7 +86,7 @@ class DataPort:
         except FrameError as error:
             await _refuse(transport, "malformed", str(error))
             return None
-        client = replace(client, address=transport.peer_address)
+        client = client.kept(transport.peer_address)
         try:
             grant = await self._services.api.redeem(ticket, signature, client)
             info = await self._info(grant)
@@ -142,10 +141,10 @@ def _read_hello(body: bytes) -> tuple[str, bytes, ClientInfo]:
         ticket = data["ticket"]
         signature = base64.b64decode(data["signature"], validate=True)
         client = from_json(ClientInfo, {"address": "", **data.get("client", {})})
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise FrameError("the first frame must be JSON {ticket, signature, client}") from None
-    if not isinstance(ticket, str):
-        raise FrameError("the ticket must be text")
+    if not isinstance(ticket, str) or not ticket.isascii():
+        raise FrameError("the ticket must be text of ASCII")
     return ticket, signature, client
 
 

@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import replace
 
 import trio
 
-from querykeep_guard.contracts.codec import ContractError, from_json, to_json
+from querykeep_guard.contracts.codec import ContractError, dumps, from_json, to_json
 from querykeep_guard.contracts.session import ClientInfo, ClientVerifiers
 from querykeep_proxy.accept import Place
 from querykeep_proxy.http import Request, Response, json_response, problem, serve_http
@@ -68,7 +67,7 @@ class Establish:
                 return problem(405, "method_not_allowed", f"{request.method} has no meaning here")
             return problem(404, "not_found", f"{request.path} does not exist")
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
+        if scheme.lower() != "bearer" or not token.strip() or not token.isascii():
             return problem(401, "no_credentials", "send an access token; sign in with: qk login")
         if self.is_draining:
             return problem(503, "draining", "this proxy is shutting down; try again")
@@ -89,7 +88,9 @@ class Establish:
     async def _open(self, request: Request, token: str) -> Response:
         try:
             body = json.loads(request.body)
-        except ValueError:
+            dumps(body)
+        except (ValueError, RecursionError):
+            # Lone surrogates are JSON's, but no text: they could not be passed on.
             raise ContractError("the body is not JSON") from None
         if not isinstance(body, dict):
             raise ContractError("the body is not an object")
@@ -99,7 +100,7 @@ class Establish:
         client = from_json(ClientInfo, {**_object(body, "client"), "address": request.address})
         verifiers = from_json(ClientVerifiers, _object(body, "verifiers"))
         answer = await self._api.ticket(
-            token, connection, replace(client, address=request.address), verifiers, proof
+            token, connection, client.kept(request.address), verifiers, proof
         )
         return json_response(
             201,

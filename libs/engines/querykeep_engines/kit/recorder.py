@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 
 from querykeep_engines.kit.pipe import Pipe
@@ -16,8 +18,33 @@ from querykeep_guard.contracts.audit import (
     Verdict,
 )
 from querykeep_guard.contracts.policy import StatementKind
-from querykeep_guard.contracts.session import ClientInfo, EndReason, SessionGrant
+from querykeep_guard.contracts.session import ClientInfo, EndReason, SessionGrant, client_text
 from querykeep_guard.policy.decision import Decision
+
+WHOLE_TEXT_BYTES = 40 * 1024 * 1024
+"""Longest text, as JSON writes it, that one audit record takes; a longer one may not run, because
+what runs is recorded whole. The API takes bodies of 64 MiB."""
+_CUT_CHARS = 1024 * 1024
+_SURELY_FITS_CHARS = WHOLE_TEXT_BYTES // 6
+"""JSON makes at most six bytes of a character."""
+
+
+def is_recordable(text: str) -> bool:
+    """Return whether a statement of this text can be recorded whole."""
+    if len(text) <= _SURELY_FITS_CHARS:
+        return True
+    return len(json.dumps(text, ensure_ascii=False).encode("utf-8", "surrogatepass")) <= (
+        WHOLE_TEXT_BYTES
+    )
+
+
+def too_long(text: str) -> str:
+    """Return why a statement that ``is_recordable`` does not accept is refused."""
+    return (
+        f"the statement of {len(text)} characters is too long to be recorded whole (limit "
+        f"{WHOLE_TEXT_BYTES // 1024 // 1024} MiB), and what is not recorded does not run: send it "
+        "in several statements"
+    )
 
 
 @dataclass(slots=True)
@@ -86,7 +113,7 @@ class Recorder:
                 SignInRefused(
                     at=self._config.now()[0],
                     connection_id=self._config.connection.id,
-                    username=username,
+                    username=client_text(username),
                     route=self._config.route,
                     client=client,
                     code=code,
@@ -162,6 +189,13 @@ class Recorder:
         facts = decision.facts
         return facts.text if facts.redacted_text is None else facts.redacted_text
 
+    @staticmethod
+    def _recorded(text: str) -> str:
+        if is_recordable(text):
+            return text
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+        return f"{text[:_CUT_CHARS]}… (not run; {len(text)} characters in all, SHA-256 {digest})"
+
     def _statement(
         self,
         text: str,
@@ -186,7 +220,7 @@ class Recorder:
             connection_id=self._config.connection.id,
             connection_name=self._config.connection.name,
             database=self.database,
-            statement=text,
+            statement=self._recorded(text),
             kind=facts.kind.value if facts else StatementKind.UNKNOWN.value,
             objects=facts.objects if facts else (),
             verdict=verdict,

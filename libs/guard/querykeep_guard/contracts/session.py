@@ -51,6 +51,23 @@ class Target:
         return f"Target({self.engine}://{self.host}:{self.port}/{self.database})"
 
 
+CLIENT_TEXT_CHARS = 256
+"""Longest text that a client tells of itself and that is kept: it stands in every audit record."""
+
+
+def client_text(text: str) -> str:
+    """Return what a client tells of itself as it may be kept and shown.
+
+    Cut to ``CLIENT_TEXT_CHARS``; line ends, NUL, directions of writing, lone surrogates and
+    whatever else does not print are escaped, so that nobody writes lines of a log by his name.
+    """
+    if len(text) > CLIENT_TEXT_CHARS:
+        text = text[: CLIENT_TEXT_CHARS - 1] + "…"
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
+
+
 @dataclass(frozen=True, slots=True)
 class ClientInfo:
     """Who is at the other end, as far as it can be known; every field is untrusted text but
@@ -61,6 +78,16 @@ class ClientInfo:
     version: str = ""
     host_name: str = ""
     user_name: str = ""
+
+    def kept(self, address: str) -> ClientInfo:
+        """Return this as it may be kept, with the peer's true address."""
+        return ClientInfo(
+            address=address,
+            program=client_text(self.program),
+            version=client_text(self.version),
+            host_name=client_text(self.host_name),
+            user_name=client_text(self.user_name),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,13 +81,14 @@ class ClientSignIn:
     def client(self) -> ClientInfo:
         """Who is at the other end, as far as it said."""
         said = self.response.attributes if self.response else {}
-        return ClientInfo(
-            address=self._config.client_address,
+        told = ClientInfo(
+            address="",
             program=said.get("program_name") or said.get("_client_name", ""),
             version=said.get("_client_version", ""),
             host_name=said.get("_server_host", "") and said.get("_client_host", ""),
             user_name=said.get("os_user", "") or said.get("_os_user", ""),
         )
+        return told.kept(self._config.client_address)
 
     @property
     def capabilities(self) -> Capability:

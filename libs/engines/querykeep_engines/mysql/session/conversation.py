@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from querykeep_engines.kit.recorder import RecordedStatement
+from querykeep_engines.kit.recorder import RecordedStatement, is_recordable, too_long
 from querykeep_engines.kit.session import (
     CancelRequested,
     CatalogChanged,
@@ -484,8 +484,13 @@ class Conversation:
             return
         self._question = None
         refused = [decision for decision in decisions if not decision.may_run]
-        if refused:
-            told = errors.decision_error(refused[0])
+        long = [one.facts.text for one in decisions if not is_recordable(one.facts.text)]
+        if refused or long:
+            told = (
+                errors.decision_error(refused[0])
+                if refused
+                else errors.error(errors.ER_PACKET_TOO_LARGE, too_long(long[0]))
+            )
             for decision in decisions:
                 self._recorder.refused(
                     decision,

@@ -73,7 +73,7 @@ class ClientSignIn:
     def client(self) -> ClientInfo:
         """Who is at the other end, as far as it said."""
         program = self.request.program if self.request else ""
-        return ClientInfo(address=self._config.client_address, program=program)
+        return ClientInfo("", program).kept(self._config.client_address)
 
     @property
     def username(self) -> str:
