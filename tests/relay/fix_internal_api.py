@@ -8,6 +8,7 @@ import json
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -275,15 +276,24 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
 
-@pytest.fixture
-def internal_api() -> Iterator[FakeApi]:
-    """The API's state; ``internal_api.url`` is where it answers."""
+@contextmanager
+def serving() -> Iterator[FakeApi]:
+    """Serve an API of its own for the length of a with block; ``.url`` is where it answers."""
     api = FakeApi()
     server = _Server(("127.0.0.1", 0), _handler(api))
     api.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
-    yield api
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield api
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def internal_api() -> Iterator[FakeApi]:
+    """The API's state; ``internal_api.url`` is where it answers."""
+    with serving() as api:
+        yield api

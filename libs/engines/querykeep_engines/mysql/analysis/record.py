@@ -23,6 +23,8 @@ _UseKey = tuple[ColumnName, ColumnRole, str, RelationName | None]
 MAX_USES = 200_000
 """Column uses kept for one statement; beyond it the statement counts as too complex."""
 
+_MISSING = frozenset({"unknown_relation", "unknown_column"})
+
 
 @dataclass(slots=True)
 class Record:
@@ -63,10 +65,16 @@ class Record:
         *,
         object_: str = "",
         position: int = -1,
-        matters_unmasked: bool = True,
+        matters_unmasked: bool | None = None,
         only: RelationName | None = None,
     ) -> None:
-        """Note why the statement is refused."""
+        """Note why the statement is refused.
+
+        What the catalog lacks, the server lacks too or nobody has hidden: for a person without any
+        rule the server itself answers, in its own words, unless the caller says otherwise.
+        """
+        if matters_unmasked is None:
+            matters_unmasked = code not in _MISSING
         if self.via is not None:
             message = f'{message} (in view "{self.via}")'
             position = -1

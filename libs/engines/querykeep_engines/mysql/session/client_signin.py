@@ -4,6 +4,8 @@ verifiers."""
 from __future__ import annotations
 
 import enum
+import re
+from dataclasses import dataclass, field
 
 from querykeep_engines.kit.pipe import Pipe
 from querykeep_engines.kit.session import (
@@ -18,7 +20,14 @@ from querykeep_engines.mysql.session.charsets import UTF8MB4, encoding_of
 from querykeep_engines.mysql.session.ending import SessionEndedError
 from querykeep_engines.mysql.versions import as_greeted
 from querykeep_engines.mysql.wire.auth import CACHING_SHA2, NATIVE
-from querykeep_engines.mysql.wire.flags import OFFERED, Capability, Status
+from querykeep_engines.mysql.wire.flags import (
+    MARIADB_SINCE,
+    OFFERED,
+    OFFERED_MARIADB,
+    Capability,
+    MariadbCapability,
+    Status,
+)
 from querykeep_engines.mysql.wire.handshake import (
     NONCE_BYTES,
     Greeting,
@@ -51,6 +60,17 @@ class _Step(enum.Enum):
     DONE = "done"
 
 
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """How a client proved itself: its answer to this session's own nonce. ``plugin`` is empty where
+    it had nothing to prove."""
+
+    username: str
+    plugin: str
+    answer: bytes = field(repr=False)
+    nonce: bytes = field(repr=False)
+
+
 class ClientSignIn:
     """Drives one client up to the OK, which the session sends when the target is there too."""
 
@@ -61,6 +81,7 @@ class ClientSignIn:
         self._step = _Step.START
         self._nonce = _printable(config.random_bytes(NONCE_BYTES))
         self._plugin = ""
+        self._proved = b""
         self.thread_id = 0x70000000 | int.from_bytes(config.random_bytes(4), "little") >> 4
         self.sequence = 0
         self.tls = False
@@ -95,6 +116,23 @@ class ClientSignIn:
         """What the client uses of what it was offered."""
         return (self.response.capabilities if self.response else Capability(0)) & OFFERED
 
+    @property
+    def mariadb(self) -> MariadbCapability:
+        """What the client uses of MariaDB's own capabilities, of those it was offered."""
+        if self.response is None:
+            return MariadbCapability(0)
+        return self.response.mariadb & self._offered_mariadb
+
+    @property
+    def _offered_mariadb(self) -> MariadbCapability:
+        known = self._is_mariadb and _version(self._config.connection.server_version)
+        return OFFERED_MARIADB if known and known >= MARIADB_SINCE else MariadbCapability(0)
+
+    @property
+    def proof(self) -> Proof:
+        """What this client has proved itself with."""
+        return Proof(self.username, self._plugin, self._proved, self._nonce)
+
     def greet(self) -> None:
         """Send the greeting.
 
@@ -121,6 +159,7 @@ class ClientSignIn:
             charset=UTF8MB4,
             status=int(Status.AUTOCOMMIT),
             plugin=NATIVE if self._is_mariadb else CACHING_SHA2,
+            mariadb=self._offered_mariadb,
         )
         self.send(encode_greeting(greeting))
         self._step = _Step.RESPONSE
@@ -209,7 +248,7 @@ class ClientSignIn:
     def _prove(self, plugin: str, data: bytes) -> None:
         if len(data) != _RESPONSE_BYTES[plugin]:
             raise self.refusal(SignInRefusal("bad_credentials", "an answer of another length"))
-        self._plugin = plugin
+        self._plugin, self._proved = plugin, data
         self._step = _Step.PROVING
         self._pipe.emit(
             Prove(
@@ -242,6 +281,11 @@ class ClientSignIn:
         """Return how this refusal ends the session."""
         told = errors.sign_in_error(refusal, self.username, self._config.client_address)
         return SessionEndedError(refusal.end_reason, told, refusal.code)
+
+
+def _version(text: str) -> tuple[int, ...]:
+    found = re.match(r"(?:5\.5\.5-)?(\d+)\.(\d+)\.(\d+)", text)
+    return tuple(map(int, found.groups())) if found else ()
 
 
 def _printable(data: bytes) -> bytes:

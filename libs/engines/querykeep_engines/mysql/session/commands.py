@@ -22,6 +22,8 @@ class Treatment(enum.Enum):
     CLOSE = "close"
     RESET = "reset"
     RESET_CONNECTION = "reset_connection"
+    CHANGE_USER = "change_user"
+    BULK_EXECUTE = "bulk_execute"
     ONE_PACKET = "one_packet"
     REFUSE = "refuse"
 
@@ -42,8 +44,8 @@ TREATMENT: dict[Command, Treatment] = {
     Command.SET_OPTION: Treatment.ONE_PACKET,
     # Counters of the server's own work, which count other people's too, but no value.
     Command.STATISTICS: Treatment.ONE_PACKET,
-    # Another person behind the same session: sign in anew instead.
-    Command.CHANGE_USER: Treatment.REFUSE,
+    # To the same person only: another one signs in anew.
+    Command.CHANGE_USER: Treatment.CHANGE_USER,
     # Administration of the server, by no text that could be judged.
     Command.SLEEP: Treatment.REFUSE,
     Command.CREATE_DB: Treatment.REFUSE,
@@ -65,8 +67,7 @@ TREATMENT: dict[Command, Treatment] = {
     Command.REGISTER_SLAVE: Treatment.REFUSE,
     Command.CLONE: Treatment.REFUSE,
     Command.SUBSCRIBE_GROUP_REPLICATION: Treatment.REFUSE,
-    # Needs MariaDB's extended capabilities, which are not offered.
-    Command.MDB_STMT_BULK_EXECUTE: Treatment.REFUSE,
+    Command.MDB_STMT_BULK_EXECUTE: Treatment.BULK_EXECUTE,
     Command.MDB_SLAVE_WORKER: Treatment.REFUSE,
     Command.MDB_SLAVE_IO: Treatment.REFUSE,
     Command.MDB_SLAVE_SQL: Treatment.REFUSE,

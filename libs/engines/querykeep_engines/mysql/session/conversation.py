@@ -21,6 +21,11 @@ from querykeep_engines.kit.session import (
     SessionConfig,
 )
 from querykeep_engines.mysql import errors
+from querykeep_engines.mysql.session.change_user import (
+    ChangeUserExchange,
+    UserChange,
+    reset_steps,
+)
 from querykeep_engines.mysql.session.commands import Treatment, treatment
 from querykeep_engines.mysql.session.ending import SessionEndedError
 from querykeep_engines.mysql.session.exchanges import (
@@ -37,8 +42,9 @@ from querykeep_engines.mysql.session.query import QueryExchange
 from querykeep_engines.mysql.session.results import Exchange, Wire
 from querykeep_engines.mysql.session.state import STATE_QUERY
 from querykeep_engines.mysql.wire.flags import Command
+from querykeep_engines.mysql.wire.handshake import ChangeUser
 from querykeep_engines.mysql.wire.messages import ColumnDefinition, ErrorPacket, OkPacket
-from querykeep_engines.mysql.wire.packets import PacketReader, encode_packet
+from querykeep_engines.mysql.wire.packets import Packet, PacketReader, encode_packet
 from querykeep_engines.mysql.wire.values import Reader
 from querykeep_guard.contracts.audit import Outcome, Verdict
 from querykeep_guard.contracts.policy import SessionPolicy, StatementKind
@@ -46,6 +52,7 @@ from querykeep_guard.contracts.session import EndReason
 from querykeep_guard.policy.decision import Decision, MaskPlan, TraceStep
 from querykeep_guard.sql.facts import Effect, SessionContext, StatementFacts
 
+_LAST_PREPARED = b"\xff\xff\xff\xff"
 OWN_THREAD_IDS = 0x70000000
 """Thread ids that we give to clients start here, far above any that a target counts up to, so that
 ``KILL QUERY`` tells the two apart."""
@@ -54,6 +61,14 @@ _KILL = re.compile(
 )
 
 _MISSING = frozenset({"unknown_relation", "unknown_column"})
+_ROW_KINDS = frozenset(
+    {
+        StatementKind.SELECT,
+        StatementKind.INSERT,
+        StatementKind.UPDATE,
+        StatementKind.DELETE,
+    }
+)
 _DDL_KINDS = frozenset(
     {
         StatementKind.CREATE,
@@ -107,6 +122,7 @@ class Conversation:
         *,
         is_mariadb: bool,
         on_ready: Callable[[], None],
+        change_user: UserChange,
     ) -> None:
         self._config = config
         self._wire = wire
@@ -122,6 +138,8 @@ class Conversation:
         self._recheck_id: int | None = None
         self._prepared: dict[int, Prepared] = {}
         self._preparing: Prepared | None = None
+        self._change_user = change_user
+        self._last_prepared_id: int | None = None
         self._paused = False
         self._interrupted: Outcome | None = None
 
@@ -180,6 +198,9 @@ class Conversation:
             packet = self._reader.next()
             if packet is None:
                 break
+            if self._change_user.waiting is not None:
+                self._proved_again(packet)
+                continue
             if not packet.payload:
                 raise SessionEndedError(
                     EndReason.PROTOCOL_ERROR,
@@ -215,18 +236,17 @@ class Conversation:
                 self._field_list(payload)
             case Treatment.PREPARE:
                 self._prepare(payload)
-            case Treatment.EXECUTE:
+            case Treatment.EXECUTE | Treatment.BULK_EXECUTE:
                 self._execute(payload)
             case Treatment.FETCH:
                 self._fetch(payload)
             case Treatment.LONG_DATA | Treatment.CLOSE | Treatment.RESET:
                 self._statement_upkeep(how, payload)
             case Treatment.RESET_CONNECTION:
-                self.abandon(Outcome.OK, "")
-                self._prepared.clear()
-                self._state.names.forget_all()
-                self._state.is_known = False
+                self._forget_session()
                 self._send(payload, OnePacketExchange(self._wire))
+            case Treatment.CHANGE_USER:
+                self._changed_user(self._change_user.asked(payload, self._wire))
             case Treatment.ONE_PACKET:
                 has_status = code != Command.STATISTICS
                 self._send(payload, OnePacketExchange(self._wire, has_status=has_status))
@@ -241,26 +261,46 @@ class Conversation:
         self._exchange = exchange
         self._pipe.to_server(encode_packet(payload, 0))
 
+    def _query_text(self, data: bytes) -> str | None:
+        """Return a query's text; bytes that are no text stand there as ``\\xff``.
+
+        Drivers put binary values into literals as they are (``_binary'…'``). In UTF-8 no such byte
+        can swallow a quote, neither here nor at the server, so that both read the same statement.
+        Only statements on rows may have them (``_may_hold_bytes``).
+        """
+        if self._state.encoding != "utf-8":
+            return self._text(data)
+        return data.decode("utf-8", "backslashreplace")
+
+    def _refuse_bytes(self, data: bytes, protocol: str) -> None:
+        """Refuse a statement that is not valid in its character set."""
+        try:
+            data.decode(self._state.encoding)
+            at = -1
+        except UnicodeDecodeError as error:
+            at = error.start
+        told = errors.error(
+            errors.ER_INVALID_CHARACTER,
+            f"the statement is not valid {self._state.encoding} at byte {at}: use SET NAMES "
+            "utf8mb4",
+        )
+        shown = data.decode(self._state.encoding, "backslashreplace")
+        self._recorder.refused_text(shown, str(told.code), told.message, protocol)
+        self._wire.own(told.encode())
+
     def _text(self, data: bytes) -> str | None:
         """Return a statement's text, or None after refusing what cannot be read."""
         try:
-            text = data.decode(self._state.encoding)
-        except UnicodeDecodeError as error:
-            told = errors.error(
-                errors.ER_INVALID_CHARACTER,
-                f"the statement is not valid {self._state.encoding} at byte {error.start}: use SET "
-                "NAMES utf8mb4",
-            )
-            shown = data.decode(self._state.encoding, "backslashreplace")
-            self._recorder.refused_text(shown, str(told.code), told.message, "simple")
-            self._wire.own(told.encode())
+            return data.decode(self._state.encoding)
+        except UnicodeDecodeError:
+            self._refuse_bytes(data, "simple")
             return None
-        return text
 
     def _query(self, payload: bytes) -> None:
-        text = self._text(payload[1:])
+        text = self._query_text(payload[1:])
         if text is None:
             return
+        is_text = len(text) == len(payload) - 1 or text.encode(self._state.encoding) == payload[1:]
         kill = _KILL.match(text)
         if kill and int(kill[1]) >= OWN_THREAD_IDS:
             self._kill_own(text, int(kill[1]))
@@ -270,6 +310,9 @@ class Conversation:
             if not decisions:
                 told = errors.error(1065, "Query was empty")
                 self._wire.own(told.encode())
+                return
+            if not is_text and not all(_may_hold_bytes(one.facts) for one in decisions):
+                self._refuse_bytes(payload[1:], "simple")
                 return
             prepares = any(one.facts.kind is StatementKind.PREPARE for one in decisions)
             if prepares and not self._state.names.has_room(text):
@@ -323,6 +366,36 @@ class Conversation:
 
         self._ask(_Question(f"USE `{quoted}`", self._state.context(), "command", run))
 
+    def _forget_session(self) -> None:
+        """The target is about to drop all that this session has made there."""
+        self.abandon(Outcome.OK, "")
+        self._prepared.clear()
+        self._last_prepared_id = None
+        self._state.names.forget_all()
+        self._state.is_known = False
+
+    def _proved_again(self, packet: Packet) -> None:
+        if packet.sequence != self._wire.next_sequence:
+            raise RemoteProtocolError("packets out of order")
+        self._changed_user(self._change_user.answered(packet.payload, self._wire))
+
+    def _changed_user(self, change: ChangeUser | None) -> None:
+        if change is None:
+            return
+        database = change.database or self._config.connection.database
+        quoted = database.replace("`", "``")
+
+        def run(decisions: tuple[Decision, ...]) -> None:
+            recorded = self._recorder.started(decisions[0], "command")
+            self._forget_session()
+            plugin = self._change_user.proof.plugin
+            steps = reset_steps(change, database)
+            exchange = ChangeUserExchange(self._wire, recorded, steps, plugin=plugin)
+            self._exchange = exchange
+            exchange.start()
+
+        self._ask(_Question(f"USE `{quoted}`", self._state.context(), "command", run))
+
     def _field_list(self, payload: bytes) -> None:
         name = self._text(payload[1:].split(b"\x00", 1)[0])
         if name is None:
@@ -343,6 +416,7 @@ class Conversation:
         if text is None:
             return
         context = self._state.context()
+        self._last_prepared_id = None
 
         def run(decisions: tuple[Decision, ...]) -> None:
             if len(decisions) != 1:
@@ -374,7 +448,15 @@ class Conversation:
         if self._preparing is not None:
             self._preparing.parameters = parameters
             self._prepared[statement_id] = self._preparing
+            self._last_prepared_id = statement_id
             self._preparing = None
+
+    def _with_own_id(self, payload: bytes) -> bytes:
+        """Return the payload with the id of the statement that it means: MariaDB's clients name the
+        last one prepared as -1, so that they need not wait for its id."""
+        if payload[1:5] != _LAST_PREPARED or self._last_prepared_id is None:
+            return payload
+        return payload[:1] + self._last_prepared_id.to_bytes(4, "little") + payload[5:]
 
     def _known(self, payload: bytes, what: str) -> Prepared | None:
         statement_id = Reader(payload, what, 1).uint(4)
@@ -388,6 +470,7 @@ class Conversation:
         return prepared
 
     def _execute(self, payload: bytes) -> None:
+        payload = self._with_own_id(payload)
         prepared = self._known(payload, "EXECUTE")
         if prepared is None:
             return
@@ -406,6 +489,7 @@ class Conversation:
         self._ask(_Question(prepared.text, prepared.context, "prepared", run, prepared.parameters))
 
     def _fetch(self, payload: bytes) -> None:
+        payload = self._with_own_id(payload)
         prepared = self._known(payload, "FETCH")
         if prepared is None:
             return
@@ -434,6 +518,7 @@ class Conversation:
         self._ask(_Question(prepared.text, prepared.context, "prepared", run))
 
     def _statement_upkeep(self, how: Treatment, payload: bytes) -> None:
+        payload = self._with_own_id(payload)
         statement_id = Reader(payload, how.value, 1).uint(4)
         prepared = self._prepared.get(statement_id)
         if how is Treatment.LONG_DATA:
@@ -628,6 +713,12 @@ class Conversation:
         if self._on_ready is not None:
             ready, self._on_ready = self._on_ready, None
             ready()
+
+
+def _may_hold_bytes(facts: StatementFacts) -> bool:
+    """Return whether a literal of this statement may hold bytes that are no text: where it is a
+    value, not where the server reads it as a statement or a setting."""
+    return facts.kind in _ROW_KINDS and Effect.SESSION not in facts.effects
 
 
 def _no_state(text: str) -> ErrorPacket:

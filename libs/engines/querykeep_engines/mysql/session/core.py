@@ -31,14 +31,18 @@ from querykeep_engines.kit.session import (
     SignedIn,
     SignInFailed,
     TlsStarted,
+    ToClient,
 )
 from querykeep_engines.mysql import errors
+from querykeep_engines.mysql.session.change_user import UserChange
 from querykeep_engines.mysql.session.client_signin import ClientSignIn
 from querykeep_engines.mysql.session.conversation import Conversation, cancel_key
 from querykeep_engines.mysql.session.ending import SessionEndedError
 from querykeep_engines.mysql.session.results import ResultMismatchError, Wire
 from querykeep_engines.mysql.session.state import SessionState
 from querykeep_engines.mysql.session.target_signin import TargetSignIn
+from querykeep_engines.mysql.wire.compression import Compression
+from querykeep_engines.mysql.wire.flags import Capability, MariadbCapability
 from querykeep_engines.mysql.wire.messages import ErrorPacket, OkPacket
 from querykeep_engines.mysql.wire.packets import PacketReader
 from querykeep_guard.contracts.audit import Outcome, StatementStarted
@@ -74,6 +78,8 @@ class MysqlSession:
         self._talk: Conversation | None = None
         self._phase = _Phase.CLIENT_SIGN_IN
         self._native_id = b""
+        self._compression: Compression | None = None
+        self._plain: list[Command] = []
 
     @property
     def _is_mariadb(self) -> bool:
@@ -116,13 +122,26 @@ class MysqlSession:
             too_large = "packet of more than" in str(broken)
             code = errors.ER_PACKET_TOO_LARGE if too_large else errors.ER_OUT_OF_ORDER
             self._end(EndReason.PROTOCOL_ERROR, errors.error(code, str(broken)), str(broken))
-        return self._pipe.take()
+        return self._taken()
+
+    def _taken(self) -> list[Command]:
+        plain, self._plain = self._plain, []
+        commands = self._pipe.take()
+        if self._compression is not None:
+            pack = self._compression.pack
+            commands = [
+                ToClient(pack(each.data)) if isinstance(each, ToClient) else each
+                for each in commands
+            ]
+        return plain + commands
 
     def _handle(self, event: Event) -> None:
         match event:
             case ClientConnected():
                 self._signin.greet()
             case ClientBytes(data):
+                if self._compression is not None:
+                    data = self._compression.unpack(data)
                 self._client_reader.feed(data)
                 self._client_came()
             case ServerBytes(data):
@@ -180,6 +199,7 @@ class MysqlSession:
             self._config.connection.name,
             self._signin.database,
             self._signin.capabilities,
+            self._signin.mariadb,
             response.charset if response else 0,
             self._pipe,
             self._server_reader,
@@ -207,6 +227,8 @@ class MysqlSession:
         self._native_id = str(target.greeting.thread_id).encode("ascii")
         self._state.server_version = target.greeting.server_version
         self._state.status = ok.status
+        extended = MariadbCapability.EXTENDED_METADATA
+        self._state.extended_metadata = bool(self._signin.mariadb & extended)
         self._client_reader.limit_bytes = self._config.limits.client_message_bytes
         self._talk = Conversation(
             self._config,
@@ -214,6 +236,7 @@ class MysqlSession:
             self._client_reader,
             is_mariadb=self._is_mariadb,
             on_ready=self._ready,
+            change_user=UserChange(self._signin.proof, self._signin.capabilities),
         )
         self._talk.start()
 
@@ -226,6 +249,11 @@ class MysqlSession:
         )
         self._pipe.emit(RegisterCancelKey(key))
         self._pipe.emit(Ready(self._native_id))
+        if self._signin.capabilities & Capability.COMPRESS:
+            # The OK above is the last that goes as it is.
+            self._plain = self._pipe.take()
+            limits = self._config.limits
+            self._compression = Compression(limits.client_message_bytes + limits.pipeline_bytes)
 
     # --- endings ----------------------------------------------------------------------------------
 

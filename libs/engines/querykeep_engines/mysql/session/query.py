@@ -153,7 +153,9 @@ class QueryExchange:
         if is_error(packet.payload):
             return self._failed(packet)
         if result.columns_due:
-            result.columns.append(decode_column(packet.payload))
+            result.columns.append(
+                decode_column(packet.payload, extended=self._wire.state.extended_metadata)
+            )
             result.held.append(packet)
             result.columns_due -= 1
             return False

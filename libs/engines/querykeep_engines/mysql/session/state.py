@@ -42,7 +42,8 @@ _NAMES = frozenset({StatementKind.PREPARE, StatementKind.DEALLOCATE})
 
 @dataclass(slots=True)
 class SessionState:
-    """The modelled state. ``is_known`` False: it must be read before the next decision."""
+    """The modelled state. ``is_known`` False: it must be read before the next decision.
+    ``extended_metadata``: column definitions carry MariaDB's type information."""
 
     connection: ConnectionInfo
     server_version: str = ""
@@ -50,6 +51,7 @@ class SessionState:
     values: dict[str, str] = field(default_factory=dict)
     status: int = int(Status.AUTOCOMMIT)
     is_known: bool = False
+    extended_metadata: bool = False
     names: SqlNames = field(default_factory=SqlNames)
     last_context: SessionContext | None = None
 

@@ -11,7 +11,7 @@ from querykeep_engines.mysql.session.charsets import UTF8MB4
 from querykeep_engines.mysql.session.ending import SessionEndedError
 from querykeep_engines.mysql.tls import is_tls_required
 from querykeep_engines.mysql.wire import auth
-from querykeep_engines.mysql.wire.flags import SHARED, Capability
+from querykeep_engines.mysql.wire.flags import SHARED, Capability, MariadbCapability
 from querykeep_engines.mysql.wire.handshake import (
     Greeting,
     HandshakeResponse,
@@ -64,6 +64,7 @@ class TargetSignIn:
         connection_name: str,
         database: str,
         client_capabilities: Capability,
+        client_mariadb: MariadbCapability,
         charset: int,
         pipe: Pipe,
         reader: PacketReader,
@@ -72,6 +73,7 @@ class TargetSignIn:
         self._name = connection_name
         self._database = database
         self._client_capabilities = client_capabilities
+        self._mariadb = client_mariadb
         self._charset = charset or UTF8MB4
         self._pipe = pipe
         self._reader = reader
@@ -126,8 +128,15 @@ class TargetSignIn:
     def _greeted(self, greeting: Greeting) -> None:
         self.greeting = greeting
         self._plugin, self._nonce = greeting.plugin, greeting.nonce
+        if self._mariadb & ~greeting.mariadb:
+            raise self._unreachable(
+                f"the target is another server than its version says ({greeting.server_version}): "
+                "ask the connection's owner to test it"
+            )
         if self._wants_tls:
-            self._send(encode_ssl_request(self._capabilities(), self._charset, _MAX_PACKET))
+            self._send(
+                encode_ssl_request(self._capabilities(), self._charset, _MAX_PACKET, self._mariadb)
+            )
             self._step = _Step.TLS
             self._pipe.emit(StartTls(Side.SERVER))
             return
@@ -153,6 +162,7 @@ class TargetSignIn:
             database=self._database,
             plugin=self._plugin,
             attributes={"program_name": "querykeep", "_client_name": "querykeep"},
+            mariadb=self._mariadb,
         )
         self._send(encode_response(response, _MAX_PACKET))
         self._step = _Step.ANSWER

@@ -49,7 +49,7 @@ _FRACTION = re.compile(rf"\.([0-9]*)([eE][-+]?[0-9]+)?(?![{_W}.])")
 _LEADING_POINT = re.compile(rf"\.[0-9]+([eE][-+]?[0-9]+)?(?![{_W}.])")
 _VARIABLE = re.compile(rf"[{_W}.]+")
 _WORD_CHARS = re.compile(rf"[{_W}]+")
-_BAD = re.compile("[\x00\ud800-\udfff]")
+_BAD = re.compile("[\ud800-\udfff]")
 _ESCAPES = {"0": "\0", "b": "\b", "n": "\n", "r": "\r", "t": "\t", "Z": "\x1a"}
 _HINTED = frozenset({"SELECT", "INSERT", "REPLACE", "UPDATE", "DELETE"})
 _WORD, _STRING, _OPERATOR = TokenKind.WORD, TokenKind.STRING, TokenKind.OPERATOR
@@ -81,7 +81,7 @@ class Lexer:
         if len(text) > MAX_TEXT_CHARS:
             raise StatementSyntaxError(f"the text is longer than {MAX_TEXT_CHARS} characters", 0)
         if (bad := _BAD.search(text)) is not None:
-            raise StatementSyntaxError("a NUL or invalid UTF-8 character in the text", bad.start())
+            raise StatementSyntaxError("an invalid UTF-8 character in the text", bad.start())
         position, length = 0, len(text)
         match = _MASTER.match
         tokens = self._tokens
@@ -302,6 +302,8 @@ class Lexer:
             if name is None:
                 self._refuse('a name must follow "@" at once', position)
             end, value = name.end(), name.group()
+        if "\0" in value:
+            self._refuse("a name may not hold a NUL", position)
         self._add(TokenKind.USER_VARIABLE, value, position, end, tight)
         return end
 
@@ -337,6 +339,8 @@ class Lexer:
     def _add_identifier(self, value: str, raw: str, position: int, tight: bool) -> None:
         if not value or value.endswith((" ", "\t")):
             self._refuse("an identifier may not be empty or end with a space", position)
+        if "\0" in value:
+            self._refuse("a name may not hold a NUL", position)
         if any(char > "\uffff" for char in value):
             self._refuse("an identifier may not hold a character outside the BMP", position)
         self._tokens.append(Token(TokenKind.QUOTED, value, raw, position, tight))
@@ -347,7 +351,10 @@ class Lexer:
             stop = text.find("\n", position)
             if self._comment_start is not None:
                 self._refuse("a line comment inside an executable comment", position)
-            return len(text) if stop < 0 else stop + 1
+            end = len(text) if stop < 0 else stop + 1
+            # The server ends a line comment at a NUL, too. Only a string may hold one.
+            self._no_nul(position, end)
+            return end
         if self._comment_start is not None:
             self._refuse("a comment inside an executable comment", position)
         body = position + 2
@@ -358,12 +365,18 @@ class Lexer:
             self._refuse("a comment is not closed", position)
         if text.find("/*", body, stop) >= 0:
             self._refuse("a comment inside a comment", position)
+        self._no_nul(body, stop)
         if text.startswith("+", body) and self._tokens:
             last = self._tokens[-1]
             if last.kind is _WORD and last.value in _HINTED:
                 hint = text[position : stop + 2]
                 self._tokens.append(Token(TokenKind.HINT, hint, hint, position, False))
         return stop + 2
+
+    def _no_nul(self, start: int, end: int) -> None:
+        at = self._text.find("\0", start, end)
+        if at >= 0:
+            self._refuse("a NUL inside a comment", at)
 
     def _executable_comment(self, position: int) -> int:
         """Go into an executable comment or past it, as this server's version says."""
@@ -393,6 +406,7 @@ class Lexer:
             self._refuse("a comment is not closed", position)
         if text.find("/*", at, stop) >= 0:
             self._refuse("a comment inside an executable comment", position)
+        self._no_nul(at, stop)
         return stop + 2
 
     def _close(self, position: int) -> None:

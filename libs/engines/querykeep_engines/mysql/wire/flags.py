@@ -35,11 +35,26 @@ class Capability(enum.IntFlag):
     DEPRECATE_EOF = 1 << 24
 
 
+class MariadbCapability(enum.IntFlag):
+    """MariaDB's own capabilities: four bytes of the handshake that MySQL leaves zero. A side that
+    speaks them leaves ``Capability.LONG_PASSWORD`` (there CLIENT_MYSQL) out.
+
+    Source: MariaDB Knowledge Base, "Connection", "Capabilities".
+    """
+
+    PROGRESS = 1
+    BULK_OPERATIONS = 1 << 2
+    EXTENDED_METADATA = 1 << 3
+    CACHE_METADATA = 1 << 4
+    BULK_UNIT_RESULTS = 1 << 5
+
+
 OFFERED = (
     Capability.LONG_PASSWORD
     | Capability.FOUND_ROWS
     | Capability.LONG_FLAG
     | Capability.CONNECT_WITH_DB
+    | Capability.COMPRESS
     | Capability.PROTOCOL_41
     | Capability.TRANSACTIONS
     | Capability.SECURE_CONNECTION
@@ -51,8 +66,14 @@ OFFERED = (
     | Capability.PLUGIN_AUTH_LENENC
 )
 """What a client may use. Left out on purpose: LOCAL_FILES (a rogue target could ask the client for
-any file), COMPRESS, SESSION_TRACK and DEPRECATE_EOF (other frame formats), NO_SCHEMA and
-IGNORE_SPACE (they change how a text is read)."""
+any file), SESSION_TRACK and DEPRECATE_EOF (other packet formats), NO_SCHEMA and IGNORE_SPACE (they
+change how a text is read). COMPRESS is between the client and us alone."""
+
+OFFERED_MARIADB = MariadbCapability.BULK_OPERATIONS | MariadbCapability.EXTENDED_METADATA
+"""What clients of MariaDB may use beside it; left out are progress reports, which stand between the
+packets of a result, and results without column definitions, which could not be cross-checked."""
+MARIADB_SINCE = (10, 5, 2)
+"""The first version that speaks all of ``OFFERED_MARIADB``."""
 
 SHARED = (
     Capability.FOUND_ROWS

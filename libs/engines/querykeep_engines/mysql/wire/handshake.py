@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from querykeep_engines.kit.session import RemoteProtocolError
-from querykeep_engines.mysql.wire.flags import Capability
+from querykeep_engines.mysql.wire.flags import Capability, MariadbCapability
 from querykeep_engines.mysql.wire.values import Reader, lenenc_bytes, lenenc_int
 
 NONCE_BYTES = 20
 _ATTRIBUTES_LIMIT = 64 * 1024
+NO_MARIADB = MariadbCapability(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Greeting:
     charset: int
     status: int
     plugin: str
+    mariadb: MariadbCapability = NO_MARIADB
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +38,25 @@ class HandshakeResponse:
     database: str
     plugin: str
     attributes: dict[str, str] = field(default_factory=dict)
+    mariadb: MariadbCapability = NO_MARIADB
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeUser:
+    """COM_CHANGE_USER. ``charset`` is 0 where the client names none."""
+
+    username: str
+    response: bytes
+    database: str
+    charset: int
+    plugin: str
 
 
 def encode_greeting(greeting: Greeting) -> bytes:
     """Return the greeting's payload."""
     capabilities = int(greeting.capabilities)
+    if greeting.mariadb:
+        capabilities &= ~Capability.LONG_PASSWORD
     return b"".join(
         (
             b"\x0a",
@@ -54,7 +70,8 @@ def encode_greeting(greeting: Greeting) -> bytes:
             greeting.status.to_bytes(2, "little"),
             (capabilities >> 16 & 0xFFFF).to_bytes(2, "little"),
             bytes([NONCE_BYTES + 1]),
-            bytes(10),
+            bytes(6),
+            greeting.mariadb.to_bytes(4, "little"),
             greeting.nonce[8:],
             b"\x00",
             greeting.plugin.encode("ascii"),
@@ -77,30 +94,42 @@ def decode_greeting(payload: bytes) -> Greeting:
     nonce = reader.take(8)
     reader.take(1)
     capabilities = reader.uint(2)
-    charset, status, plugin_length = 0, 0, 0
+    charset, status, plugin_length, mariadb = 0, 0, 0, 0
     if reader.left:
         charset = reader.uint(1)
         status = reader.uint(2)
         capabilities |= reader.uint(2) << 16
         plugin_length = reader.uint(1)
-        reader.take(10)
+        reader.take(6)
+        mariadb = reader.uint(4)
     flags = Capability(capabilities)
+    if flags & Capability.LONG_PASSWORD:
+        mariadb = 0
     if not flags & Capability.PROTOCOL_41 or not flags & Capability.SECURE_CONNECTION:
         raise RemoteProtocolError("the target speaks a protocol older than 4.1")
     nonce += reader.take(max(13, plugin_length - 8))[:12]
     plugin = "mysql_native_password"
     if flags & Capability.PLUGIN_AUTH:
         plugin = reader.rest().split(b"\x00", 1)[0].decode("ascii", "replace")
-    return Greeting(version, thread_id, nonce, flags, charset, status, plugin)
+    extended = MariadbCapability(mariadb)
+    return Greeting(version, thread_id, nonce, flags, charset, status, plugin, extended)
 
 
-def encode_ssl_request(capabilities: Capability, charset: int, max_packet: int) -> bytes:
+def encode_ssl_request(
+    capabilities: Capability,
+    charset: int,
+    max_packet: int,
+    mariadb: MariadbCapability = NO_MARIADB,
+) -> bytes:
     """Return the SSLRequest payload: the head of a handshake response."""
+    if mariadb:
+        capabilities &= ~Capability.LONG_PASSWORD
     return (
         int(capabilities).to_bytes(4, "little")
         + max_packet.to_bytes(4, "little")
         + bytes([charset & 0xFF])
-        + bytes(23)
+        + bytes(19)
+        + mariadb.to_bytes(4, "little")
     )
 
 
@@ -108,7 +137,7 @@ def encode_response(response: HandshakeResponse, max_packet: int) -> bytes:
     """Return the handshake response's payload."""
     flags = response.capabilities
     parts = [
-        encode_ssl_request(flags, response.charset, max_packet),
+        encode_ssl_request(flags, response.charset, max_packet, response.mariadb),
         response.username.encode("utf-8"),
         b"\x00",
     ]
@@ -146,7 +175,10 @@ def decode_response(payload: bytes) -> HandshakeResponse:
         raise RemoteProtocolError("the client speaks a protocol older than 4.1")
     reader.uint(4)
     charset = reader.uint(1)
-    reader.take(23)
+    reader.take(19)
+    mariadb = reader.uint(4)
+    if flags & Capability.LONG_PASSWORD:
+        mariadb = 0
     username = _text(reader.cstring(), "user name")
     if flags & Capability.PLUGIN_AUTH_LENENC:
         response = reader.lenenc_bytes()
@@ -163,7 +195,37 @@ def decode_response(payload: bytes) -> HandshakeResponse:
     attributes: dict[str, str] = {}
     if flags & Capability.CONNECT_ATTRS and reader.left:
         attributes = _attributes(reader)
-    return HandshakeResponse(flags, charset, username, response, database, plugin, attributes)
+    return HandshakeResponse(
+        flags,
+        charset,
+        username,
+        response,
+        database,
+        plugin,
+        attributes,
+        MariadbCapability(mariadb),
+    )
+
+
+def decode_change_user(payload: bytes, capabilities: Capability) -> ChangeUser:
+    """Read a COM_CHANGE_USER, its command byte included.
+
+    Raises:
+        RemoteProtocolError: Malformed.
+    """
+    reader = Reader(payload, "COM_CHANGE_USER", 1)
+    username = _text(reader.cstring(), "user name")
+    if capabilities & Capability.SECURE_CONNECTION:
+        response = reader.take(reader.uint(1))
+    else:
+        response = reader.cstring()
+    database = _text(reader.cstring(), "database")
+    charset, plugin = 0, ""
+    if reader.left >= 2:
+        charset = reader.uint(2)
+    if capabilities & Capability.PLUGIN_AUTH and reader.left:
+        plugin = reader.rest_until_nul().decode("ascii", "replace")
+    return ChangeUser(username, response, database, charset, plugin)
 
 
 def _attributes(reader: Reader) -> dict[str, str]:

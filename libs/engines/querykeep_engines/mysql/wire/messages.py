@@ -106,12 +106,14 @@ class ColumnDefinition:
     flags: int
 
 
-def decode_column(payload: bytes) -> ColumnDefinition:
-    """Read a column definition."""
+def decode_column(payload: bytes, *, extended: bool = False) -> ColumnDefinition:
+    """Read a column definition; ``extended``: MariaDB's type information stands in it, too."""
     reader = Reader(payload, "a column definition")
     reader.lenenc_bytes()
     texts = [reader.lenenc_bytes().decode("utf-8", "replace") for _ in range(5)]
     schema, table, org_table, name, org_name = texts
+    if extended:
+        reader.lenenc_bytes()
     reader.lenenc_int()
     charset = reader.uint(2)
     reader.uint(4)
