@@ -110,7 +110,9 @@ def test_from_nothing_to_migrated(tool: ToolProcess) -> None:
     # Details and actions need the token.
     for path in ("/migrations", "/diagnostics.zip"):
         assert tool.client.get(path).status_code == 401
-    assert tool.client.post("/migrations").status_code == 401
+    for path in ("/migrations", "/backup.zip"):
+        assert tool.client.post(path).status_code == 401
+    assert tool.client.post("/backup.zip", headers=tool.bearer).status_code == 503  # no tables yet
     wrong = {"Authorization": f"Bearer {secrets.token_urlsafe(32)}"}
     assert tool.client.post("/migrations", headers=wrong).status_code == 401
     assert (tool.home / "tool" / "token").stat().st_mode & 0o777 == 0o600
@@ -160,6 +162,22 @@ def test_from_nothing_to_migrated(tool: ToolProcess) -> None:
     assert password is not None
     for secret in (tool.secret, tool.token, password[1]):
         assert secret.encode() not in content
+
+    # A backup takes the page's own form, and leaves nothing lying about.
+    assert tool.client.post("/backup.zip").status_code == 403
+    form = {"csrfmiddlewaretoken": csrf_of(tool.client.get("/").text)}
+    backup = tool.client.post("/backup.zip", data=form)
+    assert backup.status_code == 200
+    assert re.search(r"querykeep-backup-\d+T\d+Z.zip", backup.headers["Content-Disposition"])
+    with zipfile.ZipFile(io.BytesIO(backup.content)) as archive:
+        manifest = json.loads(archive.read("manifest.json"))
+        events = archive.read("default/kernel.outboxevent.jsonl").decode()
+        content = b"".join(archive.read(name) for name in archive.namelist())
+    assert manifest["tables"]["default/iam.role.jsonl"] > 0
+    assert "installation.backed_up" in events
+    for secret in (tool.secret, tool.token, password[1]):
+        assert secret.encode() not in content
+    assert list((tool.home / "tool").glob("backup-*")) == []
 
     # Signing out ends it.
     form = {"csrfmiddlewaretoken": csrf_of(tool.client.get("/").text)}

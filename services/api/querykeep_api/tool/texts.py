@@ -31,6 +31,10 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "token": "Tool token",
         "wrong": "This is not the token.",
         "no_key": "There is no root key (QUERYKEEP_SECRET_FILE), so signing in is not possible.",
+        "backup": "Backup",
+        "backup_why": "One file with metadata and audit log. Stored credentials in it are "
+        "encrypted with the root key, which is not in it. Restore it with `querykeep restore`.",
+        "backup_download": "Write and download a backup",
         "diagnostics": "Diagnostics",
         "download": "Download the diagnostics bundle (no secrets in it)",
         "language": "한국어",
@@ -60,6 +64,11 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "token": "도구 토큰",
         "wrong": "토큰이 올바르지 않습니다.",
         "no_key": "루트 키(QUERYKEEP_SECRET_FILE)가 없어 로그인할 수 없습니다.",
+        "backup": "백업",
+        "backup_why": "메타데이터와 감사 로그를 한 파일에 담습니다. 저장된 자격 증명은 루트 키로 "
+        "암호화되어 있으며 루트 키는 파일에 들어 있지 않습니다. "
+        "복원은 `querykeep restore` 명령으로 합니다.",
+        "backup_download": "백업 만들어 내려받기",
         "diagnostics": "진단",
         "download": "진단 묶음 내려받기 (비밀 정보 없음)",
         "language": "English",

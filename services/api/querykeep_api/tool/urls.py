@@ -14,5 +14,6 @@ urlpatterns = [
     path("sign-in", views.sign_in_view, name="tool-sign-in"),
     path("sign-out", views.sign_out, name="tool-sign-out"),
     path("migrations", views.migrations, name="tool-migrations"),
+    path("backup.zip", views.backup, name="tool-backup"),
     path("diagnostics.zip", views.diagnostics, name="tool-diagnostics"),
 ]

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import secrets
 from pathlib import Path
 
 from django.conf import settings
 from django.db import DatabaseError, connections
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import (
+    FileResponse,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseRedirect,
+    JsonResponse,
+)
+from django.http.response import HttpResponseBase
 from django.middleware.csrf import get_token
 from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from querykeep_api.config.migrate import pending_migrations
+from querykeep_api.kernel import clock
 from querykeep_api.tool.access import (
     COOKIE,
     has_csrf,
@@ -21,6 +30,7 @@ from querykeep_api.tool.access import (
     sign_in,
     token_file,
 )
+from querykeep_api.tool.backup import BackupError, write_backup
 from querykeep_api.tool.diagnostics import bundle
 from querykeep_api.tool.migrating import AlreadyRunningError, runner
 from querykeep_api.tool.parts import Part, look
@@ -97,6 +107,26 @@ def migrations(request: HttpRequest) -> HttpResponse:
     if request.META.get("HTTP_AUTHORIZATION"):
         return JsonResponse({"state": "running"}, status=202)
     return _back(request)
+
+
+@require_POST
+def backup(request: HttpRequest) -> HttpResponseBase:
+    """Write a backup of metadata and audit log, and send it."""
+    if not may_act(request):
+        return _refused(f"Sign in with the token in {token_file()}, or as an owner.", 401)
+    if not has_csrf(request):
+        return _refused("The form is out of date: open the page again.")
+    path = token_file().with_name(f"backup-{secrets.token_hex(8)}.zip")
+    try:
+        write_backup(path)
+        file = path.open("rb")
+    except (BackupError, OSError) as error:
+        return _refused(f"The backup could not be written: {error}.", 503)
+    finally:
+        path.unlink(missing_ok=True)  # what is open can be read all the same
+        connections.close_all()
+    name = f"querykeep-backup-{clock.now():%Y%m%dT%H%M%SZ}.zip"
+    return FileResponse(file, as_attachment=True, filename=name, content_type="application/zip")
 
 
 @require_GET
