@@ -156,3 +156,67 @@ def test_a_deleted_person_is_gone_with_what_he_holds_but_not_from_the_record(
     again = as_owner.post("users", {"username": "kim"})
     assert again.status_code == 201
     assert again.json()["id"] != kim.pk
+
+
+@pytest.fixture
+def bound(new_user: Any) -> Any:
+    """A policy administrator who holds a grant, with a privilege of his own kind."""
+    from tests.api.kernel.test_permissions import make_connection
+
+    from querykeep_api.dbam.actions.grants import do_create_grant, do_create_privilege
+
+    admin = new_user("admin", "policy.view", "policy.change", "connections.view", "users.view")
+    admin.connection = make_connection()
+    admin.privilege = do_create_privilege({"name": "mine", "kinds": ["select"]}, acting_user=None)
+    do_create_grant(
+        user=admin,
+        group=None,
+        connection=admin.connection,
+        privilege=admin.privilege,
+        acting_user=None,
+    )
+    return admin
+
+
+def test_policy_admin_cannot_widen_a_privilege_that_he_holds(bound: Any, as_user: Any) -> None:
+    caller, path = as_user(bound), f"privileges/{bound.privilege.pk}"
+    for change in ({"kinds": ["select", "drop"]}, {"functions": ["export"]}):
+        refused = caller.patch(path, change)
+        assert (refused.status_code, refused.json()["code"]) == (403, "self_grant"), change
+    assert caller.patch(path, {"kinds": ["show"], "name": "less"}).status_code == 403
+    assert caller.patch(path, {"name": "same"}).status_code == 200
+
+
+def test_policy_admin_cannot_loosen_a_rule_that_binds_him(
+    bound: Any, as_user: Any, as_owner: Any, new_user: Any
+) -> None:
+    from tests.api.kernel.test_permissions import OBJECT
+
+    other = new_user("other")
+    rule = as_owner.post(
+        "masking-rules",
+        {
+            "name": "r",
+            "objects": [OBJECT],
+            "masker": {"kind": "full", "params": {}},
+            "applies_to": {"everyone": True},
+        },
+    ).json()
+    caller, path = as_user(bound), f"masking-rules/{rule['id']}"
+    another = {**OBJECT, "column": "other"}
+    loosening: tuple[dict[str, Any], ...] = (
+        {"is_enabled": False},
+        {"objects": [another]},
+        {"masker": {"kind": "keep_last", "params": {"count": "4"}}},
+        {"relaxations": ["where"]},
+        {"applies_to": {"users": [other.pk]}},
+    )
+    for change in loosening:
+        refused = caller.patch(path, change)
+        assert (refused.status_code, refused.json()["code"]) == (403, "self_grant"), change
+    assert caller.delete(path).status_code == 403
+    # What binds him more, or others, is his work.
+    assert caller.patch(path, {"objects": [OBJECT, another], "name": "n"}).status_code == 200
+    assert as_owner.patch(path, {"exempt": {"users": [bound.pk]}}).status_code == 200
+    assert caller.patch(path, {"is_enabled": False}).status_code == 200
+    assert as_owner.delete(path).status_code == 204

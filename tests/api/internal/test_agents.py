@@ -38,7 +38,7 @@ def sha(text: str) -> str:
 class Login:
     """An agent that signs in."""
 
-    def __init__(self, call: Any, mode: str = "browser") -> None:
+    def __init__(self, call: Any, mode: str = "browser", expected: int = 201) -> None:
         self.call = call
         self.key = Ed25519PrivateKey.generate()
         self.login_id = secrets.token_hex(16)
@@ -57,7 +57,7 @@ class Login:
                 "redirect_port": 50123 if mode == "browser" else None,
             },
         )
-        assert self.started.status_code == 201, self.started.content
+        assert self.started.status_code == expected, self.started.content
 
     def poll(self) -> Any:
         return self.call("GET", f"agent-logins/{self.login_id}").json()
@@ -78,7 +78,7 @@ class Login:
 def confirm(login_id: str, user: Any) -> str:
     from querykeep_api.iam.agents import access_login, browser_half, do_confirm_login
 
-    login = access_login(login_id)
+    login = access_login(login_id, user)
     do_confirm_login(login, acting_user=user)
     return browser_half(login)
 
@@ -123,11 +123,42 @@ def test_device_codes_are_rate_limited(internal: Any, shop: Shop) -> None:
         do_find_device_login(login.started.json()["user_code"], acting_user=shop.user)
 
 
+def test_a_device_login_is_answered_by_who_typed_its_code_only(
+    internal: Any, shop: Shop, new_user: Any
+) -> None:
+    """A link to the confirmation page, sent to a victim, lets no stranger's agent in."""
+    from querykeep_api.iam.agents import access_login, do_confirm_login, do_find_device_login
+    from querykeep_api.iam.models import AgentLogin
+    from querykeep_api.kernel.errors import NotFound
+
+    login = Login(internal("middleware"), "device")
+    with pytest.raises(NotFound):
+        access_login(login.login_id, shop.user)
+    with pytest.raises(NotFound):
+        do_confirm_login(AgentLogin.objects.get(pk=login.login_id), acting_user=shop.user)
+    do_find_device_login(login.started.json()["user_code"], acting_user=shop.user)
+    with pytest.raises(NotFound):
+        access_login(login.login_id, new_user("mallory"))
+    assert login.poll() == {"state": "waiting"}
+    confirm(login.login_id, shop.user)
+    assert login.poll()["state"] == "confirmed"
+
+
+def test_sign_ins_begun_from_one_address_are_bounded(
+    internal: Any, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("querykeep_api.iam.agents.LOGINS_PER_ADDRESS", 3)
+    call = internal("middleware")
+    for _ in range(3):
+        Login(call, "device")
+    Login(call, "device", expected=429)
+
+
 def test_denied_login_cannot_be_redeemed(internal: Any, shop: Shop) -> None:
     from querykeep_api.iam.agents import access_login, do_deny_login, wire_half
 
-    login = Login(internal("middleware"), "device")
-    row = access_login(login.login_id)
+    login = Login(internal("middleware"))
+    row = access_login(login.login_id, shop.user)
     do_deny_login(row, acting_user=shop.user)
     assert login.poll() == {"state": "denied"}
     assert login.redeem(wire_half(row)).status_code == 401
@@ -158,7 +189,7 @@ def test_refresh_rotates_and_reuse_revokes_the_agent(internal: Any, agent: Signe
     newest = second.json()["refresh_token"]
     assert refresh(call, agent, newest).status_code == 401
     access = {"X-Querykeep-Access": second.json()["access_token"]}
-    assert call("GET", "agent-connections", None, **access).status_code == 401
+    assert internal()("GET", "agent-connections", None, **access).status_code == 401
 
 
 def test_a_lost_answer_of_a_refresh_is_given_again(internal: Any, agent: SignedInAgent) -> None:
@@ -169,7 +200,7 @@ def test_a_lost_answer_of_a_refresh_is_given_again(internal: Any, agent: SignedI
     assert again.status_code == 200, again.content
     assert again.json() == lost.json(), "the same rotation, no second one"
     access = {"X-Querykeep-Access": again.json()["access_token"]}
-    assert call("GET", "agent-connections", None, **access).status_code == 200
+    assert internal()("GET", "agent-connections", None, **access).status_code == 200
 
 
 def test_no_answer_is_given_again_after_the_rotation_arrived(
@@ -179,9 +210,9 @@ def test_no_answer_is_given_again_after_the_rotation_arrived(
     call = internal("middleware")
     fresh = refresh(call, agent, agent.refresh_token).json()
     access = {"X-Querykeep-Access": fresh["access_token"]}
-    assert call("GET", "agent-connections", None, **access).status_code == 200
+    assert internal()("GET", "agent-connections", None, **access).status_code == 200
     assert refresh(call, agent, agent.refresh_token).status_code == 401
-    assert call("GET", "agent-connections", None, **access).status_code == 401
+    assert internal()("GET", "agent-connections", None, **access).status_code == 401
     assert refresh(call, agent, fresh["refresh_token"]).status_code == 401
 
 

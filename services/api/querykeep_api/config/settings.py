@@ -68,7 +68,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["querykeep_api.kernel.permissions.HasPermission"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["querykeep_api.kernel.rest.parsing.BoundedJSONParser"],
     "DEFAULT_PAGINATION_CLASS": "querykeep_api.kernel.rest.pagination.KeysetPagination",
     "DEFAULT_FILTER_BACKENDS": [
         "querykeep_api.kernel.rest.filters.FieldFilter",

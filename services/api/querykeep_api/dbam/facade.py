@@ -17,9 +17,10 @@ from querykeep_api.dbam.live import (
     Heartbeat,
     do_close_silent_sessions,
     do_forget_ended_sessions,
+    sessions_of,
     take_heartbeat,
 )
-from querykeep_api.dbam.models import Connection, Grant, LiveSession, Ticket
+from querykeep_api.dbam.models import Connection, Grant, Ticket
 from querykeep_api.dbam.opening import SignInRefused, open_session
 from querykeep_api.dbam.probing import CrawlResult, crawl_connection, probe_connection
 from querykeep_api.dbam.seeding import (
@@ -91,15 +92,15 @@ def catalog_payload(connection_id: str, fingerprint: str = "") -> tuple[str, byt
     return payload_of(connection_id, fingerprint)
 
 
-def target_for_watch(connection_id: str) -> Target:
-    """Return a connection's target while a session is live there.
+def target_for_watch(connection_id: str, *, service: str) -> Target:
+    """Return a connection's target while a session of that service is live there.
 
     Raises:
         NotFound: No such connection.
         Forbidden: No session is live there.
     """
     connection = access_connection(connection_id)
-    if not LiveSession.everything.filter(connection=connection, ended_at=None).exists():
+    if not sessions_of(service).filter(connection=connection, ended_at=None).exists():
         raise Forbidden(
             f"No session is live on {connection.name}: its account is not given out.",
             code="no_live_session",
@@ -108,7 +109,7 @@ def target_for_watch(connection_id: str) -> Target:
 
 
 def policies_of(
-    session_ids: Sequence[str],
+    session_ids: Sequence[str], *, service: str
 ) -> tuple[dict[str, SessionPolicy], dict[str, End]]:
     """Return fresh policies by session id, and why others must end.
 
@@ -117,7 +118,7 @@ def policies_of(
     now = clock.now()
     found = {
         session.pk: session
-        for session in with_relations(LiveSession.everything.filter(pk__in=session_ids))
+        for session in with_relations(sessions_of(service).filter(pk__in=session_ids))
     }
     policies: dict[str, SessionPolicy] = {}
     ended: dict[str, End] = {}

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from querykeep_api.dbam.models import EnforcementPoint, LiveSession
 from querykeep_api.dbam.standing import DELETED, End, standing, with_relations
 from querykeep_api.iam.facade import User, WebSession
 from querykeep_api.kernel import clock
+from querykeep_api.kernel.errors import Forbidden
 from querykeep_api.kernel.outbox import SubjectRef, record
 from querykeep_api.kernel.policy_version import Change, changes_since, raise_version
-from querykeep_guard.contracts.session import EndReason
+from querykeep_guard.contracts.session import EndReason, Route
 
 SILENT_AFTER = timedelta(seconds=30)
 SILENT = "ep_silent"
@@ -29,6 +30,18 @@ _SEEN_GRAIN = timedelta(seconds=2)
 _WEB_SEEN_GRAIN = timedelta(seconds=60)
 _SHOWN_STATEMENT_CHARS = 20_000
 _KEPT_ENDED = timedelta(days=1)
+
+
+ROUTES_OF: Mapping[str, tuple[str, ...]] = {
+    "middleware": (Route.EDITOR.value, Route.REQUEST.value),
+    "proxy": (Route.AGENT.value, Route.AGENTLESS.value),
+}
+"""The sessions that each service runs: it is told of no others, and reports on no others."""
+
+
+def sessions_of(service: str) -> QuerySet[LiveSession]:
+    """Return the sessions that a service may ask about."""
+    return LiveSession.everything.filter(route__in=ROUTES_OF[service])
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +89,20 @@ class HeartbeatAnswer:
     cancel: tuple[str, ...]
 
 
-def take_heartbeat(beat: Heartbeat) -> HeartbeatAnswer:
-    """Take a report: refresh rows, close ended ones, and say what must change."""
+def take_heartbeat(beat: Heartbeat, *, service: str) -> HeartbeatAnswer:
+    """Take a report: refresh rows, close ended ones, and say what must change.
+
+    Raises:
+        Forbidden: The enforcement point belongs to another service.
+    """
     now = clock.now()
-    _note_enforcement_point(beat, now)
+    _note_enforcement_point(beat, service, now)
     if beat.ended:
-        close_sessions(beat.ep, beat.ended)
+        close_sessions(service, beat.ended)
     version, changes = changes_since(beat.since)
     rows = {
         row.pk: row
-        for row in LiveSession.everything.filter(
+        for row in sessions_of(service).filter(
             Q(ep=beat.ep, ended_at=None) | Q(pk__in=[item.id for item in beat.sessions])
         )
     }
@@ -137,12 +154,12 @@ def ends_of(session_ids: Sequence[str], changes: Iterable[Change]) -> dict[str, 
     return found
 
 
-def close_sessions(ep: str, ended: Iterable[SessionEnded]) -> None:
+def close_sessions(service: str, ended: Iterable[SessionEnded]) -> None:
     """Note sessions that ended at their enforcement point."""
     now = clock.now()
     with transaction.atomic():
         for item in ended:
-            LiveSession.everything.filter(
+            sessions_of(service).filter(
                 Q(ended_at=None) | Q(ended_reason__in=REVIVABLE), pk=item.id
             ).update(ended_at=now, ended_reason=item.reason[:40], ended_detail=item.detail)
 
@@ -206,14 +223,16 @@ def do_forget_ended_sessions() -> int:
     return LiveSession.everything.filter(ended_at__lt=old).delete()[0]
 
 
-def _note_enforcement_point(beat: Heartbeat, now: datetime) -> None:
-    fresh = EnforcementPoint.objects.filter(pk=beat.ep, last_seen_at__gt=now - _SEEN_GRAIN)
-    if fresh.exists():
+def _note_enforcement_point(beat: Heartbeat, service: str, now: datetime) -> None:
+    known = EnforcementPoint.objects.filter(pk=beat.ep).first()
+    if known is not None and known.kind not in ("", service):
+        raise Forbidden(f"The enforcement point {beat.ep} belongs to the {known.kind}.")
+    if known is not None and known.last_seen_at > now - _SEEN_GRAIN:
         return
     EnforcementPoint.objects.update_or_create(
         ep=beat.ep,
         defaults={
-            "kind": beat.kind[:20],
+            "kind": service,
             "address": beat.address[:200],
             "last_seen_at": now,
         },

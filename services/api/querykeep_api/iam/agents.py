@@ -36,6 +36,7 @@ from querykeep_api.kernel.secrets import keyed_hash
 LOGIN_TIME = timedelta(minutes=10)
 DEVICE_TIME = timedelta(minutes=5)
 DEVICE_TRIES = 5
+LOGINS_PER_ADDRESS = 300  # begun within LOGIN_TIME: anyone may begin one, and each is a row
 _DEVICE_ALPHABET = "BCDFGHJKLMNPQRSTVWXZ"  # RFC 8628 section 6.1: no vowels, no look-alikes
 _LOGIN_ID = re.compile(r"[0-9a-f]{32}")
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -55,6 +56,7 @@ def do_start_login(
 
     Raises:
         InvalidInput: A field has the wrong shape, or the login id is taken.
+        TooManyTries: Too many were begun from this address.
     """
     if not _LOGIN_ID.fullmatch(login_id):
         raise wrong_field("login_id", "Expected 128 random bits as 32 hex digits.")
@@ -66,6 +68,9 @@ def do_start_login(
         raise wrong_field("redirect_port", "Expected the agent's loopback port (1024-65535).")
     public_key(agent_key)
     now = clock.now()
+    recent = AgentLogin.objects.filter(address=address[:64], requested_at__gt=now - LOGIN_TIME)
+    if recent.count() >= LOGINS_PER_ADDRESS:
+        raise TooManyTries("Too many sign-ins were begun from this address. Try again later.")
     user_code = _new_user_code() if mode == "device" else ""
     try:
         with transaction.atomic():
@@ -115,11 +120,20 @@ def login_progress(login_id: str) -> tuple[str, str]:
     return state, wire_half(login) if state == AgentLogin.State.CONFIRMED else ""
 
 
-def access_login(login_id: str) -> AgentLogin:
-    """Return a login that still waits for its person; raises NotFound (also when it is over)."""
+def access_login(login_id: str, person: User) -> AgentLogin:
+    """Return a login that still waits for its person.
+
+    In device mode the code that goes back over the wire is whole: whoever confirms lets the agent
+    in. So only who typed the short code of the terminal reaches it, and a link is worth nothing.
+
+    Raises:
+        NotFound: There is none, it is over, or it is not this person's to answer.
+    """
     login = AgentLogin.objects.filter(login_id=login_id).first()
     if login is None or login_state(login) in ("expired", "redeemed"):
         raise NotFound("This sign-in request is over. Run 'qk login' again.")
+    if login.mode == "device" and login.user_id != person.pk:
+        raise NotFound("Type the code that your terminal shows.")
     return login
 
 
@@ -130,9 +144,12 @@ def do_confirm_login(login: AgentLogin, *, acting_user: User) -> None:
     Raises:
         NotFound: It was answered already, or is over.
     """
-    confirmed = AgentLogin.objects.filter(
+    waiting = AgentLogin.objects.filter(
         pk=login.pk, state=AgentLogin.State.WAITING, expires_at__gt=clock.now()
-    ).update(state=AgentLogin.State.CONFIRMED, user=acting_user)
+    )
+    if login.mode == "device":
+        waiting = waiting.filter(user=acting_user)
+    confirmed = waiting.update(state=AgentLogin.State.CONFIRMED, user=acting_user)
     if not confirmed:
         raise NotFound("This sign-in request is over. Run 'qk login' again.")
     login.refresh_from_db()
@@ -184,6 +201,9 @@ def do_find_device_login(user_code: str, *, acting_user: User) -> AgentLogin:
             ).first()
             if login is None:
                 DeviceCodeTry.objects.create(user=acting_user, at=now)
+            else:
+                login.user = acting_user  # his to answer now, and nobody else's
+                login.save(update_fields=["user"])
     if blocked:
         raise TooManyTries(
             f"Too many wrong codes. Try again in {int(DEVICE_TIME.total_seconds() // 60)} minutes."

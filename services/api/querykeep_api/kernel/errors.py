@@ -72,6 +72,14 @@ class PreconditionFailed(ApiError):
     title = "Changed by someone else meanwhile"
 
 
+class TooLarge(ApiError):
+    """The body is longer than is read; nothing of it was."""
+
+    status = 413
+    code = "too_large"
+    title = "The body is too large"
+
+
 class TooManyTries(ApiError):
     """Rate limit; ``detail`` says when to try again."""
 

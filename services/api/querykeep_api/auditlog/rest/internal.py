@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from querykeep_api.auditlog.ingest import RefusedRecordError, ingest
 from querykeep_api.kernel import clock
-from querykeep_api.kernel.errors import ApiError, InvalidInput
+from querykeep_api.kernel.errors import InvalidInput, TooLarge
 from querykeep_api.kernel.service_auth import IsService, Service, ServiceAuthentication
 from querykeep_guard.contracts.audit import SpoolRecord
 from querykeep_guard.contracts.codec import ContractError, from_json
@@ -21,18 +22,11 @@ statement of 64 MB, escaped, must pass: an event is never dropped for its size."
 LIMIT_RECORDS = 5000
 
 
-class TooLargeError(ApiError):
-    """The body is larger than any batch may be."""
-
-    status = 413
-    code = "too_large"
-    title = "The batch is too large"
-
-
 class RecordsView(APIView):
     """Takes batches of records; answers how far each spool may trim."""
 
     authentication_classes = (ServiceAuthentication,)
+    parser_classes = (JSONParser,)  # texts of clients, whatever they hold
     permission_classes = (IsService,)
     services: ClassVar[tuple[str, ...]] = ("proxy", "middleware")
 
@@ -40,7 +34,7 @@ class RecordsView(APIView):
         """Store a batch. Sending it again changes nothing."""
         length = int(request.META.get("CONTENT_LENGTH") or 0)
         if length > LIMIT_BYTES:
-            raise TooLargeError(f"{length} bytes; a batch has at most {LIMIT_BYTES}")
+            raise TooLarge(f"{length} bytes; a batch has at most {LIMIT_BYTES}")
         data = request.data
         if not isinstance(data, dict) or not isinstance(data.get("records"), list):
             raise InvalidInput("expected {ep, records: [...]}", fields={"records": ["a list"]})
@@ -48,7 +42,7 @@ class RecordsView(APIView):
         if not isinstance(ep, str) or not ep:
             raise InvalidInput("ep: which process sends this", fields={"ep": ["text"]})
         if len(data["records"]) > LIMIT_RECORDS:
-            raise TooLargeError(f"{len(data['records'])} records; at most {LIMIT_RECORDS}")
+            raise TooLarge(f"{len(data['records'])} records; at most {LIMIT_RECORDS}")
         try:
             records = [from_json(SpoolRecord, item) for item in data["records"]]
         except ContractError as error:

@@ -11,7 +11,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from querykeep_api.dbam.access import access_exempt, access_grant
+from querykeep_api.dbam.access import access_exempt, access_grant, access_loosen, access_privilege
 from querykeep_api.dbam.actions import grants as grant_actions
 from querykeep_api.dbam.actions.rules import do_change_rule, do_create_rule, do_delete_rule
 from querykeep_api.dbam.models import (
@@ -67,6 +67,7 @@ class PrivilegeView(ResourceView):
 
     def on_update(self, record: Privilege, data: Mapping[str, Any]) -> None:
         """Change a privilege."""
+        access_privilege(self.principal, record, data)
         grant_actions.do_change_privilege(record, data, acting_user=self.principal.user)
 
     def on_delete(self, record: Privilege) -> None:
@@ -174,10 +175,12 @@ class RuleView(ResourceView):
     def on_update(self, record: Rule, data: Mapping[str, Any]) -> None:
         """Change a rule."""
         access_exempt(self.principal, record, data)
+        access_loosen(self.principal, record, data)
         do_change_rule(record, data, acting_user=self.principal.user)
 
     def on_delete(self, record: Rule) -> None:
         """Delete a rule."""
+        access_loosen(self.principal, record, None)
         do_delete_rule(record, acting_user=self.principal.user)
 
 

@@ -35,7 +35,28 @@ class _Glob(serializers.CharField):
         return super().to_internal_value(data) or "*"
 
 
-class TablePatternSerializer(serializers.Serializer[Any]):
+class WholeSerializer(serializers.Serializer[Any]):
+    """A shape that is given whole or not at all.
+
+    In a PATCH, REST framework skips defaults and required fields of nested shapes too; what is left
+    out of one would then be missing where it is used.
+    """
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        """Return the values, defaults filled in, whatever the request's method."""
+        values = dict(super().to_internal_value(data))
+        for name, field in self.fields.items():
+            if field.source in values or field.read_only:
+                continue
+            if field.default is not serializers.empty:
+                default = field.default() if callable(field.default) else field.default
+                values[field.source] = default
+            elif field.required:
+                raise serializers.ValidationError({name: [field.error_messages["required"]]})
+        return values
+
+
+class TablePatternSerializer(WholeSerializer):
     """A set of tables, each part a glob."""
 
     schema = _Glob()
@@ -48,7 +69,7 @@ class ColumnPatternSerializer(TablePatternSerializer):
     column = _Glob()
 
 
-class HoursSerializer(serializers.Serializer[Any]):
+class HoursSerializer(WholeSerializer):
     """Weekdays (Monday = 0) and a span of local time."""
 
     weekdays = serializers.ListField(
@@ -93,7 +114,7 @@ def _minute(value: str) -> str:
     return value
 
 
-class AppliesToSerializer(serializers.Serializer[Any]):
+class AppliesToSerializer(WholeSerializer):
     """Everyone, or people and groups by name."""
 
     everyone = serializers.BooleanField(default=False)
@@ -101,7 +122,7 @@ class AppliesToSerializer(serializers.Serializer[Any]):
     groups = group_reference(many=True, required=False, default=list)
 
 
-class ExemptSerializer(serializers.Serializer[Any]):
+class ExemptSerializer(WholeSerializer):
     """People and groups that the rule lets be; an exemption is audited."""
 
     users = user_reference(many=True, required=False, default=list)

@@ -28,6 +28,7 @@ from querykeep_api.kernel.context import current_request
 from querykeep_api.kernel.errors import Forbidden, InvalidInput
 from querykeep_api.kernel.permissions import ANYONE_SIGNED_IN, PERMISSIONS, Declared, OpenToAll
 from querykeep_api.kernel.principal import CredentialKind, Principal, principal_of
+from querykeep_api.kernel.rest.parsing import STRANGER_LIMIT_BYTES
 
 
 def me(user: User, permissions: frozenset[str], session: WebSession | None) -> dict[str, Any]:
@@ -113,6 +114,7 @@ class SignInView(APIView):
 
     authentication_classes = ()
     permission_classes = (OpenToAll,)
+    body_limit_bytes = STRANGER_LIMIT_BYTES
 
     @extend_schema(request=SignInSerializer, responses=MeSerializer)
     def post(self, request: Request) -> Response:
@@ -135,6 +137,7 @@ class OwnerLinkView(APIView):
 
     authentication_classes = ()
     permission_classes = (OpenToAll,)
+    body_limit_bytes = STRANGER_LIMIT_BYTES
 
     @extend_schema(request=OwnerLinkSerializer, responses=MeSerializer)
     def post(self, request: Request) -> Response:

@@ -130,8 +130,7 @@ class AgentLoginView(APIView):
     @extend_schema(responses=AgentLoginSerializer)
     def get(self, request: Request, login_id: str) -> Response:
         """Return what the page names."""
-        _person(request)
-        login = agents.access_login(login_id)
+        login = agents.access_login(login_id, _person(request))
         return Response(
             AgentLoginSerializer(
                 {
@@ -154,7 +153,7 @@ class AgentLoginConfirmView(APIView):
     def post(self, request: Request, login_id: str) -> Response:
         """Confirm; the answer names the agent's loopback address with the browser half."""
         person = _person(request)
-        login = agents.access_login(login_id)
+        login = agents.access_login(login_id, person)
         agents.do_confirm_login(login, acting_user=person)
         half = agents.browser_half(login)
         port = login.redirect_port
@@ -171,7 +170,7 @@ class AgentLoginDenyView(APIView):
     def post(self, request: Request, login_id: str) -> Response:
         """Deny."""
         person = _person(request)
-        agents.do_deny_login(agents.access_login(login_id), acting_user=person)
+        agents.do_deny_login(agents.access_login(login_id, person), acting_user=person)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from django.http import HttpResponse
 from rest_framework import status
+from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -15,7 +16,7 @@ from querykeep_api.iam import facade as iam
 from querykeep_api.internal import bodies
 from querykeep_api.kernel.errors import InvalidInput, NotFound, NotSignedIn
 from querykeep_api.kernel.policy_version import current_version
-from querykeep_api.kernel.service_auth import IsService, ServiceAuthentication
+from querykeep_api.kernel.service_auth import IsService, Service, ServiceAuthentication
 from querykeep_guard.contracts.catalog import Catalog
 from querykeep_guard.contracts.codec import dumps, to_json
 from querykeep_guard.contracts.session import Route
@@ -25,9 +26,16 @@ class InternalView(APIView):
     """Base: only services, each by its own key; hidden from the public schema."""
 
     authentication_classes = (ServiceAuthentication,)
+    parser_classes = (JSONParser,)
     permission_classes = (IsService,)
     schema = None
     services: ClassVar[tuple[str, ...]] = ("proxy", "middleware")
+
+
+def _service(request: Request) -> str:
+    service = request.auth
+    assert isinstance(service, Service)
+    return service.name
 
 
 class ConnectionsView(InternalView):
@@ -42,6 +50,8 @@ class ConnectionsView(InternalView):
 
 class ChallengeView(InternalView):
     """A mechanism's challenge."""
+
+    services = ("proxy",)
 
     def post(self, request: Request) -> Response:
         """Return the server's first message; unknown users get a steady fake one."""
@@ -60,6 +70,8 @@ class ChallengeView(InternalView):
 
 class ProveView(InternalView):
     """A client's proof."""
+
+    services = ("proxy",)
 
     def post(self, request: Request) -> Response:
         """Open the session that the proof earns."""
@@ -80,6 +92,8 @@ class ProveView(InternalView):
 
 class TicketsView(InternalView):
     """Tickets for agents."""
+
+    services = ("proxy",)
 
     def post(self, request: Request) -> Response:
         """Give a ticket for one session."""
@@ -102,6 +116,8 @@ class TicketsView(InternalView):
 
 class RedeemView(InternalView):
     """Redeems a ticket."""
+
+    services = ("proxy",)
 
     def post(self, request: Request) -> Response:
         """Open the ticket's session, once."""
@@ -167,7 +183,7 @@ class HeartbeatView(InternalView):
     def post(self, request: Request) -> Response:
         """Take a report, answer with what must change."""
         beat = bodies.read_body(dbam.Heartbeat, request)
-        answer = dbam.take_heartbeat(beat)
+        answer = dbam.take_heartbeat(beat, service=_service(request))
         return Response(
             {
                 "version": answer.version,
@@ -191,7 +207,7 @@ class PoliciesView(InternalView):
     def post(self, request: Request) -> Response:
         """Return each session's policy, or why it has none any more."""
         body = bodies.read_body(bodies.PoliciesBody, request)
-        policies, ended = dbam.policies_of(body.sessions)
+        policies, ended = dbam.policies_of(body.sessions, service=_service(request))
         return Response(
             {
                 "policies": {key: to_json(policy) for key, policy in policies.items()},
@@ -230,7 +246,7 @@ class TargetView(InternalView):
 
     def get(self, request: Request, connection_id: str) -> HttpResponse:
         """Return it while the asking service runs a live session there."""
-        target = dbam.target_for_watch(connection_id)
+        target = dbam.target_for_watch(connection_id, service=_service(request))
         return HttpResponse(dumps(target), content_type="application/json")
 
 
@@ -274,7 +290,7 @@ class AgentLoginView(InternalView):
 class AgentTokensView(InternalView):
     """Tokens of agents."""
 
-    services = ("middleware", "proxy")
+    services = ("middleware",)
 
     def post(self, request: Request) -> Response:
         """Give tokens for a confirmed login or a refresh token."""
@@ -314,7 +330,7 @@ class AgentTokensView(InternalView):
 class AgentRevokeView(InternalView):
     """Signs an agent out."""
 
-    services = ("middleware", "proxy")
+    services = ("middleware",)
 
     def post(self, request: Request) -> Response:
         """Revoke the agent of a refresh token."""
@@ -324,6 +340,8 @@ class AgentRevokeView(InternalView):
 
 class AgentConnectionsView(InternalView):
     """What an agent's person may use."""
+
+    services = ("proxy",)
 
     def get(self, request: Request) -> Response:
         """Return the connections, with label and client program."""

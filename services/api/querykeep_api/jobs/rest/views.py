@@ -10,6 +10,7 @@ from django_celery_beat.models import PeriodicTask
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.generics import GenericAPIView
+from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -179,6 +180,7 @@ class ReportView(APIView):
     """``POST /internal/v1/jobs/report``: what a service did for a run."""
 
     authentication_classes = (ServiceAuthentication,)
+    parser_classes = (JSONParser,)
     permission_classes = (IsService,)
     services: ClassVar[tuple[str, ...]] = ("middleware",)
 

@@ -76,6 +76,8 @@ def as_api_error(raised: Exception) -> ApiError | None:
         error = ApiError(str(raised.detail), code=str(raised.default_code))
         error.status = raised.status_code
         return error
+    if isinstance(raised, RecursionError):
+        return InvalidInput("The body is nested too deeply.", code="too_deep")
     if isinstance(raised, OperationalError):
         log.error("metadata database failed", exc_info=raised)
         return Unavailable("The metadata database does not answer; try again in a moment.")

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
+
+from querykeep_api.kernel.errors import InvalidInput
 
 
 class KeysetPagination(CursorPagination):
@@ -27,6 +30,17 @@ class KeysetPagination(CursorPagination):
             last = ordering[-1] if ordering else ""
             ordering = (*ordering, "-id" if last.startswith("-") else "id")
         return ordering
+
+    def paginate_queryset(
+        self, queryset: Any, request: Request, view: Any = None
+    ) -> list[Any] | None:
+        """Return the page; a cursor whose place is no value of the ordering is an error."""
+        try:
+            return super().paginate_queryset(queryset, request, view)
+        except (ValidationError, ValueError, OverflowError) as error:
+            raise InvalidInput(
+                "cursor: not a cursor of this list", fields={"cursor": ["not of this list"]}
+            ) from error
 
     def get_paginated_response(self, data: Any) -> Response:
         """Return the page."""
