@@ -7,6 +7,7 @@ SHELL := /bin/sh
 BIN := .venv/bin
 WEB := services/middleware/web
 WORKERS ?= 2
+N ?= 20000
 # Compiled modules are kept (__pycache__ is ignored by git): without them each start takes seconds more.
 unexport PYTHONDONTWRITEBYTECODE
 ARGS ?=
@@ -39,9 +40,9 @@ bench: ## Measure speed beside a direct connection; one JSON object per line.
 	@sh demo/bootstrap.sh bench
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-test-fuzz: ## Long fuzzing of decoders and analyzers.
+test-fuzz: ## Long fuzzing of decoders and analyzers (N=100000 random statements).
 	@sh demo/bootstrap.sh test
-	@$(BIN)/python tests/run.py --workers $(WORKERS) --only fuzz $(ARGS)
+	@QUERYKEEP_FUZZ_COUNT=$(N) $(BIN)/python tests/run.py --workers $(WORKERS) --only fuzz $(ARGS)
 
 test-soak: ## Hours-long sessions: memory, descriptors, audit chain.
 	@sh demo/bootstrap.sh test

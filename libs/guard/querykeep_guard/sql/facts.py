@@ -195,8 +195,8 @@ class SessionContext:
     of what analysis needs: ``sql_mode``, ``standard_conforming_strings`` … ``prepared`` maps names
     of SQL-level prepared statements and cursors to the text behind them; ``prepared_paths`` maps
     those names to the search path that they were made under, where it is known.
-    ``temporary_columns`` are (``schema.name``, (column, type) …) of those ``temporary`` tables whose
-    columns the session knows; what stands in them was written under the policy in force.
+    ``temporary_columns`` are (``schema.name``, (column, type) …) of those ``temporary`` tables
+    whose columns the session knows; what stands in them was written under the policy in force.
     """
 
     engine: str
