@@ -91,11 +91,12 @@ install_missing() {
     find_missing
     [ -z "$missing" ] && return
     has_program apt-get || fail "missing:$missing. Install them and run make again."
-    say "installing$missing"
     # shellcheck disable=SC2086  # a list of package names
     if [ "$(id -u)" = 0 ]; then
+        say "installing$missing"
         sh demo/system-packages.sh $missing >&2
     elif has_program sudo && sudo -n true 2>/dev/null; then
+        say "installing$missing"
         sudo -n sh demo/system-packages.sh $missing >&2
     else
         fail "missing:$missing. Run this once, then make again:
