@@ -82,10 +82,13 @@ WHERE routine_schema NOT IN {_ENGINE}
 
 
 def _digest(expression: str, source: str, schema: str) -> str:
-    """A scalar subquery: how many rows, and the sum of 60 bits of each row's MD5."""
+    """A scalar subquery: how many rows, and the sum of 60 bits of each row's digest.
+
+    SHA-2 and not MD5, which MySQL has moved out of the server since 9.6.
+    """
     return (
-        "(SELECT CONCAT(COUNT(*), ':', COALESCE(SUM(CAST(CONV(LEFT(MD5("
-        f"CONCAT_WS('|', {expression})), 15), 16, 10) AS UNSIGNED)), 0)) "
+        "(SELECT CONCAT(COUNT(*), ':', COALESCE(SUM(CAST(CONV(LEFT(SHA2("
+        f"CONCAT_WS('|', {expression}), 256), 15), 16, 10) AS UNSIGNED)), 0)) "
         f"FROM information_schema.{source} WHERE {schema} NOT IN {_ENGINE})"
     )
 

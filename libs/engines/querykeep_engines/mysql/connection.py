@@ -28,6 +28,7 @@ from querykeep_engines.kit.driver import (
     StatementFailed,
     StreamItem,
 )
+from querykeep_engines.mysql.driver_auth import SIGN_INS
 from querykeep_engines.mysql.types import result_column
 from querykeep_engines.mysql.versions import without_prefix
 
@@ -106,6 +107,7 @@ def open_connection(
         cursorclass=SSCursor,
         conv={},
         local_infile=False,
+        auth_plugin_map=SIGN_INS,
         defer_connect=True,
         program_name=GOVERNED_PROGRAM if is_governed else "querykeep",
         **({"ssl": tls} if tls is not None else {"ssl_disabled": True}),

@@ -203,6 +203,7 @@ class MysqlSession:
             response.charset if response else 0,
             self._pipe,
             self._server_reader,
+            self._config.random_bytes,
         )
         self._server_came()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 
 from querykeep_engines.kit.pipe import Pipe
 from querykeep_engines.kit.session import RemoteProtocolError, Side, StartTls
@@ -52,6 +53,7 @@ class _Step(enum.Enum):
     TLS = "tls"
     ANSWER = "answer"
     KEY = "key"
+    SALT = "salt"
     DONE = "done"
 
 
@@ -68,7 +70,9 @@ class TargetSignIn:
         charset: int,
         pipe: Pipe,
         reader: PacketReader,
+        random_bytes: Callable[[int], bytes],
     ) -> None:
+        self._random_bytes = random_bytes
         self._target = target
         self._name = connection_name
         self._database = database
@@ -92,7 +96,7 @@ class TargetSignIn:
             SessionEndedError: The target turned us away, or may not be trusted with the password.
             RemoteProtocolError: Malformed.
         """
-        while self._step in (_Step.GREETING, _Step.ANSWER, _Step.KEY):
+        while self._step in (_Step.GREETING, _Step.ANSWER, _Step.KEY, _Step.SALT):
             packet = self._reader.next()
             if packet is None:
                 return
@@ -103,6 +107,8 @@ class TargetSignIn:
                 self._greeted(decode_greeting(packet.payload))
             elif self._step is _Step.KEY:
                 self._send_encrypted(packet.payload[1:])
+            elif self._step is _Step.SALT:
+                self._send_signed(packet.payload)
             else:
                 self._answered(packet.payload)
 
@@ -200,7 +206,7 @@ class TargetSignIn:
         self._plugin, self._nonce = decode_auth_switch(payload)
         if self._plugin == auth.CLEARTEXT and not self._tls:
             raise self._unreachable("the target asks for the password in clear without TLS")
-        known = (auth.NATIVE, auth.CACHING_SHA2, auth.SHA256, auth.CLEARTEXT, auth.ED25519)
+        known = (*auth.IN_ONE_STEP, auth.SHA256, auth.CLEARTEXT, auth.PARSEC)
         if self._plugin not in known:
             raise self._unreachable(
                 f"the stored account signs in with plugin {self._plugin}, which is not supported"
@@ -208,6 +214,8 @@ class TargetSignIn:
         response = self._first_response()
         if self._plugin == auth.SHA256 and not self._tls:
             self._step = _Step.KEY
+        elif self._plugin == auth.PARSEC:
+            self._step = _Step.SALT
         self._send(response)
 
     def _more(self, data: bytes) -> None:
@@ -232,6 +240,16 @@ class TargetSignIn:
             raise self._unreachable(str(failed)) from None
         self._step = _Step.ANSWER
         self._send(secret)
+
+    def _send_signed(self, salt: bytes) -> None:
+        own_nonce = self._random_bytes(auth.PARSEC_NONCE_BYTES)
+        salt = salt.removeprefix(bytes([_MORE_DATA]))
+        try:
+            answer = auth.parsec_response(self._target.password, self._nonce, salt, own_nonce)
+        except auth.AuthError as failed:
+            raise self._unreachable(str(failed)) from None
+        self._step = _Step.ANSWER
+        self._send(answer)
 
     def _turned_away(self, payload: bytes) -> SessionEndedError:
         told = decode_error(payload)

@@ -11,12 +11,18 @@ import hashlib
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 NATIVE = "mysql_native_password"
 CACHING_SHA2 = "caching_sha2_password"
 SHA256 = "sha256_password"
 CLEARTEXT = "mysql_clear_password"
 ED25519 = "client_ed25519"
+PARSEC = "parsec"
+IN_ONE_STEP = (NATIVE, CACHING_SHA2, ED25519)
+"""Those whose first answer needs the password and the nonce alone."""
+PARSEC_NONCE_BYTES = 32
+_PARSEC_ITERATIONS, _PARSEC_MAX_FACTOR = 1024, 6
 
 
 class AuthError(Exception):
@@ -65,6 +71,26 @@ def encrypted_password(password: str, nonce: bytes, public_key_pem: bytes) -> by
         label=None,
     )
     return key.encrypt(mixed, oaep)
+
+
+def parsec_response(password: str, nonce: bytes, salt_packet: bytes, own_nonce: bytes) -> bytes:
+    """Return ``own_nonce`` and the Ed25519 signature over both nonces, with the key that PBKDF2
+    makes of the password and the server's extended salt ("P", a factor of iterations, the salt).
+
+    Raises:
+        AuthError: The server asks for another derivation, or for more work than is due.
+
+    Source: MariaDB documentation, "Authentication Plugin - PARSEC".
+    """
+    if salt_packet[:1] != b"P" or len(salt_packet) < 3:
+        raise AuthError("the target asks for a key derivation that is not known")
+    factor, salt = salt_packet[1], salt_packet[2:]
+    if factor > _PARSEC_MAX_FACTOR:
+        raise AuthError("the target asks for too many rounds of key derivation")
+    rounds = _PARSEC_ITERATIONS << factor
+    secret = hashlib.pbkdf2_hmac("sha512", password.encode("utf-8"), salt, rounds, 32)
+    signature = Ed25519PrivateKey.from_private_bytes(secret).sign(nonce + own_nonce)
+    return own_nonce + signature
 
 
 # --- Ed25519 with a password of any length as its secret (MariaDB), RFC 8032 arithmetic -----------

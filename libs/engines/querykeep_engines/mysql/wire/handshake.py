@@ -257,7 +257,8 @@ def decode_auth_switch(payload: bytes) -> tuple[str, bytes]:
     reader = Reader(payload, "the authentication switch", 1)
     plugin = reader.cstring().decode("ascii", "replace")
     data = reader.rest()
-    return plugin, data[:-1] if data.endswith(b"\x00") else data
+    # MySQL's own nonces end with a zero; MariaDB's of 32 bytes do not, and may hold one at the end.
+    return plugin, data[:-1] if len(data) == NONCE_BYTES + 1 else data
 
 
 def encode_auth_more(data: bytes) -> bytes:
