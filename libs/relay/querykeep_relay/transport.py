@@ -26,6 +26,9 @@ from querykeep_relay.readiness import READ_BYTES, Readiness
 from querykeep_relay.tls import end_point_binding
 
 _TLS_RECORD_BYTES = 16 * 1024
+_GOODBYE_BYTES = 256 * 1024 * 1024
+"""Most input thrown away at the end: more than one message can hold, so that a client that is still
+sending a message beyond the limit reads why it was refused. The deadline ends it long before."""
 _KEEPALIVE_IDLE_S = 60
 """A network load balancer forgets a silent flow after 350 s; a NAT may do so after 60 s or more."""
 _KEEPALIVE_INTERVAL_S = 15
@@ -295,7 +298,7 @@ class Transport:
             scope.shield = True
             with contextlib.suppress(TransportError):
                 drained = 0
-                while drained < 4 * 1024 * 1024 and (data := await self.receive()):
+                while drained < _GOODBYE_BYTES and (data := await self.receive()):
                     drained += len(data)
         self.close()
 

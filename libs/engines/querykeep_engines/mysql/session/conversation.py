@@ -208,7 +208,7 @@ class Conversation:
                 )
             if packet.sequence != packet.parts - 1 & 0xFF:
                 raise RemoteProtocolError("packets out of order")
-            self._wire.begin()
+            self._wire.begin(packet.sequence)
             self._take(packet.payload[0], packet.payload)
             self._interrupted = None
         self._set_pause()
@@ -270,7 +270,8 @@ class Conversation:
         """
         if self._state.encoding != "utf-8":
             return self._text(data)
-        return data.decode("utf-8", "backslashreplace")
+        text = data.decode("utf-8", "backslashreplace")
+        return text if self._fits(text) else None
 
     def _refuse_bytes(self, data: bytes, protocol: str) -> None:
         """Refuse a statement that is not valid in its character set."""
@@ -291,10 +292,20 @@ class Conversation:
     def _text(self, data: bytes) -> str | None:
         """Return a statement's text, or None after refusing what cannot be read."""
         try:
-            return data.decode(self._state.encoding)
+            text = data.decode(self._state.encoding)
         except UnicodeDecodeError:
             self._refuse_bytes(data, "simple")
             return None
+        return text if self._fits(text) else None
+
+    def _fits(self, text: str) -> bool:
+        """Return whether a text can be recorded whole; else it was refused."""
+        if is_recordable(text):
+            return True
+        told = errors.error(errors.ER_PACKET_TOO_LARGE, too_long(text))
+        self._recorder.refused_text(text, str(told.code), told.message, "simple")
+        self._wire.own(told.encode())
+        return False
 
     def _query(self, payload: bytes) -> None:
         text = self._query_text(payload[1:])
@@ -569,13 +580,8 @@ class Conversation:
             return
         self._question = None
         refused = [decision for decision in decisions if not decision.may_run]
-        long = [one.facts.text for one in decisions if not is_recordable(one.facts.text)]
-        if refused or long:
-            told = (
-                errors.decision_error(refused[0])
-                if refused
-                else errors.error(errors.ER_PACKET_TOO_LARGE, too_long(long[0]))
-            )
+        if refused:
+            told = errors.decision_error(refused[0])
             for decision in decisions:
                 self._recorder.refused(
                     decision,

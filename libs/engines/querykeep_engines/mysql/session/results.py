@@ -45,9 +45,10 @@ class Wire:
     shift: int = 0
     interrupted: Outcome | None = None
 
-    def begin(self) -> None:
-        """A new command: numbers start anew."""
-        self.next_sequence, self.shift, self.interrupted = 1, 0, None
+    def begin(self, command_sequence: int = 0) -> None:
+        """A new command: numbers go on behind its last frame's."""
+        self.next_sequence = command_sequence + 1 & 0xFF
+        self.shift, self.interrupted = 0, None
 
     def outcome_of(self, told: ErrorPacket) -> Outcome:
         """Return how a statement ended that the target answered with an error. What was asked

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from querykeep_engines.kit.recorder import is_recordable, too_long
 from querykeep_engines.kit.session import CatalogChanged, Decide
 from querykeep_engines.postgresql import errors
 from querykeep_engines.postgresql.errors import PgError
@@ -171,8 +170,6 @@ class Judge:
                 "COPY of masked columns is refused",
                 "Read the rows with SELECT, which masks them.",
             )
-        if not is_recordable(facts.text):
-            return PgError(errors.PROGRAM_LIMIT, too_long(facts.text))
         makes_name = any(action in ("prepare", "declare") for action, _ in facts.names)
         if makes_name and not self._line.state.has_room(facts.text):
             return PgError(

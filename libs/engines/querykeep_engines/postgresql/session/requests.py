@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from querykeep_engines.kit.recorder import is_recordable, too_long
 from querykeep_engines.kit.session import PauseClient, RemoteProtocolError, ResumeClient
 from querykeep_engines.postgresql import errors
 from querykeep_engines.postgresql.errors import PgError
@@ -249,6 +250,9 @@ class Requests:
         if not self._may_judge(frame):
             return
         text = read_query(frame.payload).text
+        if not is_recordable(text):
+            self._line.fail_query(self._unrecordable(text, "simple"))
+            return
         context = self._judge.context(text)
         self._judge.ask(
             frame, text, "simple", context, lambda judged: self._query_judged(frame, judged)
@@ -285,6 +289,11 @@ class Requests:
         )
         line.send(frame.raw if runs else encode.query(""), pending)
 
+    def _unrecordable(self, text: str, protocol: str) -> PgError:
+        error = PgError(errors.PROGRAM_LIMIT, too_long(text))
+        self._line.recorder.refused_text(text, error.code, error.message, protocol)
+        return error
+
     def _function_call(self, frame: Frame) -> None:
         message = read_frontend(frame.kind, frame.payload)
         oid = message.function_oid if isinstance(message, FunctionCall) else 0
@@ -310,6 +319,9 @@ class Requests:
         if not self._may_judge(frame):
             return
         message = read_parse(frame.payload)
+        if not is_recordable(message.text):
+            self._line.fail_series(self._unrecordable(message.text, "extended"))
+            return
         context = self._judge.context(message.text, message.parameter_types)
         self._judge.ask(
             frame,
