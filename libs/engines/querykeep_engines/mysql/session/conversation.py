@@ -392,6 +392,13 @@ class Conversation:
 
     def _changed_user(self, change: ChangeUser | None) -> None:
         if change is None:
+            if self._change_user.waiting is None:
+                self._recorder.refused_text(
+                    "COM_CHANGE_USER",
+                    str(errors.ER_ACCESS_DENIED),
+                    "to another user, in a character set that is not spoken, or without the proof",
+                    "command",
+                )
             return
         database = change.database or self._config.connection.database
         quoted = database.replace("`", "``")
