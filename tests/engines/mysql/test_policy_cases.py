@@ -9,6 +9,8 @@ from tests.guard.case_checks import check_on_server
 from tests.guard.policy_cases import PolicyCase
 
 CASES = policy_cases.load(ENGINE)
+STEP = 8
+"""Every eighth case is run on servers each time, all of them in the long run."""
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
@@ -21,12 +23,23 @@ def test_the_guard_says_what_the_case_says(case: PolicyCase, mariadb_twins: Mysq
     assert not policy_cases.complaint(case, found)
 
 
-@pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
-def test_the_case_holds_on_a_server(case: PolicyCase, mariadb_twins: MysqlTwins) -> None:
+def on_server(case: PolicyCase, mariadb_twins: MysqlTwins) -> None:
     if case.holds_for(mariadb_twins.catalog.server_version, "mariadb"):
         rules = policy_cases.policy(ENGINE, DATABASE, case.relax)
         with mariadb_twins.under(rules):
             assert not check_on_server(case, mariadb_twins)
+
+
+@pytest.mark.parametrize("case", CASES[::STEP], ids=[case.id for case in CASES[::STEP]])
+def test_the_case_holds_on_a_server(case: PolicyCase, mariadb_twins: MysqlTwins) -> None:
+    on_server(case, mariadb_twins)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+def test_every_case_holds_on_a_server(mariadb_twins: MysqlTwins) -> None:
+    for case in CASES:
+        on_server(case, mariadb_twins)
 
 
 def test_no_case_stands_twice() -> None:

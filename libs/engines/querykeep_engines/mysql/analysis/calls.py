@@ -36,6 +36,12 @@ class CallAnalysis(NameResolution):
             self.record.use(found, ColumnRole.FUNCTION, what, expression.position)
         return Lineage(found.sources, found.rank, NUMBER_SIZE)
 
+    @staticmethod
+    def chosen_by(tested: Lineage) -> Lineage:
+        """Return what a value owes to the condition that chose it: a hidden column in the condition
+        is refused by its use there, any other does no harm."""
+        return Lineage(tested.sources, min(tested.rank, TOTAL), NUMBER_SIZE)
+
     def _fallible(
         self, parts: tuple[Lineage, ...] | list[Lineage], what: str, expression: Expression
     ) -> Lineage:
@@ -76,7 +82,7 @@ class CallAnalysis(NameResolution):
             return self._total(parts, self._size(name, args, parts), what, expression)
         if name == "IF":
             tested = self._conditional(parts[:1], "function if()", expression)
-            return combine((tested, *parts[1:]), OTHER if tested.sources else TOTAL)
+            return combine((self.chosen_by(tested), *parts[1:]), TOTAL)
         return self._fallible(parts, what, expression)
 
     @staticmethod

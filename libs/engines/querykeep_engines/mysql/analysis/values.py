@@ -178,7 +178,7 @@ class ValueAnalysis(CallAnalysis):
         results = [self._lineage(then, scope) for _, then in expression.whens]
         if expression.default is not None:
             results.append(self._lineage(expression.default, scope))
-        return combine((tested, *results), OTHER if tested.sources else TOTAL)
+        return combine((self.chosen_by(tested), *results), TOTAL)
 
     def _interval(self, expression: n.Interval, scope: Scope) -> Lineage:
         return self._fallible((self._lineage(expression.value, scope),), "INTERVAL", expression)
