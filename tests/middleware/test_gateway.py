@@ -119,6 +119,9 @@ def test_a_clients_own_address_headers_are_dropped(auditor: Person, system: Syst
     person = auditor
     person.http.headers["X-Forwarded-For"] = "203.0.113.9"
     person.http.headers["Forwarded"] = "for=203.0.113.9"
+    # WSGI names this one as the one with dashes.
+    person.http.headers["X_Forwarded_For"] = "203.0.113.9"
+    person.http.headers["X-Forwarded-Host"] = "evil.example"
     refused = person.post("/api/v1/auth/sign-in", {"username": "auditor", "password": "wrong"})
     assert refused.status_code in (401, 403, 429)
     events = httpx.get(
@@ -165,6 +168,34 @@ def test_broken_requests_are_refused(system: System, request_bytes: bytes) -> No
     answer = raw(system.web, request_bytes)
     assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
     assert b"Traceback" not in answer
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        b"Content-Length: 2\r\nContent-Length: 40\r\n",
+        b"Content-Length: 2, 2\r\n",
+        b"Content-Length: +2\r\n",
+        b"Content-Length: -1\r\n",
+        b"Transfer-Encoding: xchunked\r\nContent-Length: 2\r\n",
+        b"Transfer-Encoding: chunked, identity\r\nContent-Length: 2\r\n",
+        b"Transfer-Encoding : chunked\r\nContent-Length: 2\r\n",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
+    ],
+)
+def test_no_second_request_is_smuggled_in(system: System, framing: bytes) -> None:
+    """Gateway and API would have to agree on where the first ends: it is refused instead."""
+    token = system.accounts["admin"].api_token.encode()
+    host = system.web.partition("//")[2].encode()
+    head = b"Host: " + host + b"\r\nAuthorization: Bearer " + token + b"\r\n"
+    outer = b"PATCH /api/v1/me HTTP/1.1\r\n" + head + b"Content-Type: application/json\r\n"
+    inner = b"GET /api/v1/users HTTP/1.1\r\n" + head + b"Connection: close\r\n\r\n"
+    answer = raw(system.web, outer + framing + b"\r\n{}" + inner)
+    assert answer.count(b"HTTP/1.1 ") == 1, answer[:2000]
+    assert answer.startswith(b"HTTP/1.1 4"), answer[:200]
+    # What the API's kept connection serves next is its own.
+    again = httpx.get(f"{system.web}/api/v1/engines", trust_env=False)
+    assert again.status_code == 401
 
 
 def test_headers_that_never_end_are_cut_off(system: System) -> None:

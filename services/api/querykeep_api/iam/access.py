@@ -105,6 +105,8 @@ def is_held_by(holder: User | Group) -> bool:
 
 def keep_an_owner() -> None:
     """Raise Conflict when no active person would hold the owner role after the present write."""
+    # Two owners who take the role from each other at once would each still see the other.
+    Role.objects.select_for_update().filter(name=OWNER_ROLE).values_list("pk").first()
     owners = User.everything.filter(is_active=True).filter(
         Q(roles__name=OWNER_ROLE) | Q(memberships__group__roles__name=OWNER_ROLE)
     )

@@ -223,6 +223,12 @@ class _SocketFactory(WebSocketFactory):  # type: ignore[misc]  # Daphne ships no
 
     protocol = _EditorSocket
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # autobahn cuts a socket one second after its close frame; a busy browser would then lose
+        # what came before that frame, such as the message why.
+        self.setProtocolOptions(closeHandshakeTimeout=_LINGER_S)
+
 
 class _MessageQueue(asyncio.Queue[dict[str, Any]]):
     """A WebSocket's messages on their way to the application; the socket is not read while too much

@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 from django.core.exceptions import PermissionDenied
-from django.db import OperationalError
+from django.db import IntegrityError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -16,6 +16,7 @@ from rest_framework.views import set_rollback
 from querykeep_api.kernel.context import current_request
 from querykeep_api.kernel.errors import (
     ApiError,
+    Conflict,
     Forbidden,
     InvalidInput,
     NotFound,
@@ -24,6 +25,8 @@ from querykeep_api.kernel.errors import (
 )
 
 PROBLEM_TYPE = "application/problem+json"
+# PostgreSQL: serialization failure, deadlock detected.
+_LOST_RACES = frozenset({"40001", "40P01"})
 
 log = structlog.get_logger(__name__)
 
@@ -78,10 +81,21 @@ def as_api_error(raised: Exception) -> ApiError | None:
         return error
     if isinstance(raised, RecursionError):
         return InvalidInput("The body is nested too deeply.", code="too_deep")
+    if isinstance(raised, IntegrityError) or _sqlstate(raised) in _LOST_RACES:
+        # Two writers met; the other one's change stands, and this one was rolled back whole.
+        log.warning("a write lost against another one", exc_info=raised)
+        return Conflict(
+            "Someone else changed the same at this moment. Read it again, then repeat your change.",
+            code="changed_meanwhile",
+        )
     if isinstance(raised, OperationalError):
         log.error("metadata database failed", exc_info=raised)
         return Unavailable("The metadata database does not answer; try again in a moment.")
     return None
+
+
+def _sqlstate(raised: Exception) -> str:
+    return str(getattr(raised.__cause__, "sqlstate", "") or "")
 
 
 def _flatten(detail: Any, prefix: str = "") -> dict[str, list[str]]:
