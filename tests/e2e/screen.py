@@ -103,7 +103,7 @@ class Screen:
 
     def choose(self, key: str, option: str | re.Pattern[str]) -> None:
         """Choose an option of a select, which searches as one types."""
-        control = self.field(key)
+        control = self.field(key).and_(self.page.get_by_role("combobox"))
         # A list needs room below or above its control.
         control.evaluate("element => element.scrollIntoView({block: 'center'})")
         control.click()
@@ -112,6 +112,12 @@ class Screen:
         self.page.locator(
             ".ant-select-dropdown:not(.ant-select-dropdown-hidden) .ant-select-item-option"
         ).filter(has_text=option).first.click()
+
+    def pick(self, key: str, option: str) -> None:
+        """Pick an option of a short closed list, which is the browser's own; both by their keys."""
+        self.page.get_by_role("combobox", name=self.words(key), exact=True).select_option(
+            label=self.words(option)
+        )
 
     def row(self, text: str | re.Pattern[str]) -> Locator:
         """Return a list's row by what stands in it."""

@@ -20,9 +20,10 @@ import psycopg
 import pymysql
 import pytest
 from playwright.sync_api import expect
+from tests.agent.fix_agent import Qk
 from tests.e2e.editor import EditorScreen
 from tests.e2e.fix_browser import Api, Visit
-from tests.e2e.roads import governed
+from tests.e2e.roads import Road, governed
 from tests.e2e.screen import until
 from tests.fix_system import System
 from tests.middleware.conftest import wait_until
@@ -30,7 +31,7 @@ from tests.middleware.conftest import wait_until
 from querykeep_demo.installation import Installation
 from querykeep_demo.services import environment
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 QUERYKEEP = Path(sys.executable).parent / "querykeep"
 
@@ -49,16 +50,13 @@ RULE = {"allowed": None, "masked": "PII e-mail", "denied": "Payroll"}
 
 
 def is_whole(rows: list[dict[str, Any]]) -> bool:
-    """Whether both roads' statements are there with their completions."""
-    return len(rows) == 6 and all(row["outcome"] or row["verdict"] == "denied" for row in rows)
+    """Whether the statements of all three roads are there with their completions."""
+    return len(rows) == 9 and all(row["outcome"] or row["verdict"] == "denied" for row in rows)
 
 
-def run_agentless(system: System, name: str, texts: dict[str, str]) -> None:
-    connection = system.connections[name]
-    road = governed(system, connection)
-    opened: Any = (
-        road.psycopg(autocommit=True) if connection.engine == "postgresql" else road.pymysql()
-    )
+def run_all(road: Road, engine: str, texts: dict[str, str]) -> None:
+    """Run the statements over a road, with the verdict that each must get."""
+    opened: Any = road.psycopg(autocommit=True) if engine == "postgresql" else road.pymysql()
     with opened, opened.cursor() as cursor:
         for verdict, text in texts.items():
             if verdict == "denied":
@@ -67,6 +65,20 @@ def run_agentless(system: System, name: str, texts: dict[str, str]) -> None:
             else:
                 cursor.execute(text)
                 assert len(cursor.fetchall()) == ROWS[verdict]
+
+
+def run_agentless(system: System, name: str, texts: dict[str, str]) -> None:
+    connection = system.connections[name]
+    run_all(governed(system, connection), connection.engine, texts)
+
+
+def through_agent(qk: Qk, name: str) -> Road:
+    """Open a signed-in agent's own port and return the road over it."""
+    qk.start("connect", "--json", name).wait_for(f'.*"name": "{name}".*')
+    local = qk.json("url", name)
+    return Road(
+        local["host"], local["port"], local["username"], local["password"], local["database"]
+    )
 
 
 def check(entry: dict[str, Any], system: System, name: str, route: str, verdict: str) -> None:
@@ -99,11 +111,12 @@ def check(entry: dict[str, Any], system: System, name: str, route: str, verdict:
 
 @pytest.mark.parametrize("name", ["shop-postgresql", "shop-mariadb"])
 def test_every_statement_is_found_with_all_its_fields(
-    visit: Visit, api_of: Callable[[str], Api], system: System, name: str
+    visit: Visit, api_of: Callable[[str], Api], system: System, signed_in: Qk, name: str
 ) -> None:
     mark = f"mark{secrets.token_hex(6)}"
     texts = statements(mark)
-    run_agentless(system, name, texts)
+    run_all(governed(system, system.connections[name]), system.connections[name].engine, texts)
+    run_all(through_agent(signed_in, name), system.connections[name].engine, texts)
     analyst = visit("analyst")
     editor = EditorScreen(analyst)
     editor.open(system.connections[name].id)
@@ -113,29 +126,29 @@ def test_every_statement_is_found_with_all_its_fields(
     found = until(
         analyst.page,
         lambda: api.rows("audit/statements", search=mark),
-        lambda rows: (
-            len(rows) == 6 and all(row["outcome"] or row["verdict"] == "denied" for row in rows)
-        ),
+        is_whole,
     )
     for entry in found:
         (verdict,) = [one for one, text in texts.items() if text == entry["statement"]]
         check(api.read(f"audit/statements/{entry['id']}"), system, name, entry["route"], verdict)
     assert sorted((row["route"], row["verdict"]) for row in found) == sorted(
-        (route, verdict) for route in ("editor", "agentless") for verdict in texts
+        (route, verdict) for route in ("editor", "agentless", "agent") for verdict in texts
     )
 
     auditor = visit("auditor", path=f"/audit/statements?search={mark}")
     rows = auditor.row(mark)
-    expect(rows).to_have_count(6)
-    auditor.choose("statements.verdict", auditor.words("verdict.denied"))
-    expect(rows).to_have_count(2)
-    auditor.choose("statements.route", auditor.words("route.editor"))
+    expect(rows).to_have_count(9)
+    auditor.pick("statements.verdict", "verdict.denied")
+    expect(rows).to_have_count(3)
+    auditor.pick("statements.route", "route.agent")
+    expect(rows).to_have_count(1)
+    auditor.pick("statements.route", "route.editor")
     expect(rows).to_have_count(1)
     rows.first.click()
     expect(auditor.drawer).to_contain_text(texts["denied"])
     expect(auditor.drawer).to_contain_text("Payroll")
     auditor.go(f"/audit/statements?search={mark}")
-    expect(rows).to_have_count(6)
+    expect(rows).to_have_count(9)
     read: dict[str, Callable[[str], list[str]]] = {
         "export.csv": lambda text: [row["statement"] for row in csv.DictReader(io.StringIO(text))],
         "export.jsonl": lambda text: [json.loads(line)["statement"] for line in text.splitlines()],
@@ -145,7 +158,7 @@ def test_every_statement_is_found_with_all_its_fields(
         with auditor.page.expect_download() as download:
             auditor.page.get_by_role("menuitem", name=auditor.words(key), exact=True).click()
         content = download.value.path().read_text("utf-8-sig")
-        assert sorted(statements_of(content)) == sorted([*texts.values()] * 2)
+        assert sorted(statements_of(content)) == sorted([*texts.values()] * 3)
 
 
 def verify(system: System, home: Path) -> subprocess.CompletedProcess[str]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
+from pathlib import Path
 from typing import Any
 
 from tests.fix_system import DemoConnection, System
@@ -10,9 +13,11 @@ from tests.middleware.browser import Editor, Person
 from tests.middleware.conftest import Admin, wait_until
 
 from querykeep_guard.contracts.audit import Verdict
+from querykeep_guard.policy.reasons import REASONS
 from querykeep_middleware.editor import messages as wire
 from querykeep_middleware.editor.shapes import HistoryEntry, RunScope, RunState, StatementState
 
+STRINGS = Path(__file__).parents[2] / "services/middleware/web/src/i18n"
 SLOW = {
     "postgresql": "SELECT count(*) FROM generate_series(1, 100000000000)",
     "mariadb": "SELECT SLEEP(600)",
@@ -79,9 +84,20 @@ def test_a_refused_table_and_a_delete_without_where(editor: Editor) -> None:
 
 def test_a_text_with_a_refused_statement_runs_nothing(editor: Editor) -> None:
     run = editor.run("SELECT 1; SELECT salary FROM employees; SELECT 2")
-    assert StatementState.DONE not in run.states
-    assert StatementState.REFUSED in run.states
+    skipped, refused = StatementState.SKIPPED, StatementState.REFUSED
+    assert run.states == [skipped, refused, skipped]
+    failures = [one.failure for one in run.all(wire.StatementFinished)]
+    assert [failure is not None for failure in failures] == [False, True, False]
     assert not run.results
+
+
+def test_every_reason_has_its_words_in_both_languages() -> None:
+    for language in ("en", "ko"):
+        strings = json.loads((STRINGS / f"{language}.json").read_text("utf-8"))
+        assert set(strings["refusalText"]) == set(REASONS)
+        for code, text in strings["refusalText"].items():
+            known, _ = REASONS[code]
+            assert set(re.findall(r"{{(\w+)}}", text)) <= {*known}, code
 
 
 def test_several_result_sets(editor: Editor) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from querykeep_api.jobs.facade import JobRun
+
 pytestmark = pytest.mark.django_db(databases=["default", "audit"])
 
 BODY = {
@@ -53,6 +55,23 @@ def test_moving_the_host_needs_the_password_again(as_owner: Any) -> None:
     assert refused.json()["code"] == "password_needed"
     moved = as_owner.patch(path, {"host": "evil.example.com", "password": "x"})
     assert moved.status_code == 200
+
+
+def test_schema_is_read_when_a_connection_is_made_or_leads_elsewhere(as_owner: Any) -> None:
+    def queued(connection_id: str) -> int:
+        return JobRun.objects.filter(
+            job="schema_crawl", arguments={"connection": connection_id}
+        ).count()
+
+    entry = as_owner.post("connections", BODY).json()
+    path = f"connections/{entry['id']}"
+    assert queued(entry["id"]) == 1
+    as_owner.patch(path, {"description": "the same place"})
+    assert queued(entry["id"]) == 1
+    as_owner.patch(path, {"database": "orders_archive"})
+    assert queued(entry["id"]) == 2
+    switched_off = as_owner.post("connections", BODY | {"name": "off", "is_enabled": False}).json()
+    assert queued(switched_off["id"]) == 0
 
 
 def test_exhausted_ports_name_the_setting(as_owner: Any, settings: Any) -> None:

@@ -63,7 +63,8 @@ class StatementModel:
         """It failed at the target, or was cancelled there."""
         was_cancelled = self.outcome in _CANCELLED
         self.state = StatementState.CANCELLED if was_cancelled else StatementState.FAILED
-        self.failure = failure_of(failed, base)
+        # Who cancelled it himself need not read the error that this makes at the target.
+        self.failure = None if self.outcome is Outcome.CANCELLED else failure_of(failed, base)
 
     def snapshot(self) -> StatementSnapshot:
         """Return it whole."""

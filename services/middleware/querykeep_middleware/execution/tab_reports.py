@@ -327,8 +327,12 @@ class TabReports:
             )
         )
         if not may_run(event.verdict):
-            statement.state = StatementState.REFUSED
-            statement.failure = refusal_of(event, decision, self._base)
+            if decision is not None and decision.may_run:
+                # Nothing is wrong with it: another statement of the same text was refused.
+                statement.state = StatementState.SKIPPED
+            else:
+                statement.state = StatementState.REFUSED
+                statement.failure = refusal_of(event, decision, self._base)
             statement.duration_ms = 0.0
             self._finish_statement(run, statement)
 

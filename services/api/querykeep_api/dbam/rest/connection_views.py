@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, ClassVar
 
 from django.db.models import F, Max, QuerySet
@@ -31,7 +32,7 @@ from querykeep_api.dbam.rest.connection_serializers import (
 )
 from querykeep_api.iam.facade import User
 from querykeep_api.jobs.facade import run_entry, start_job
-from querykeep_api.kernel.errors import NotFound
+from querykeep_api.kernel.errors import Conflict, NotFound
 from querykeep_api.kernel.permissions import Declared
 from querykeep_api.kernel.rest.filters import Condition, by, flag
 from querykeep_api.kernel.rest.views import ResourceView
@@ -39,6 +40,18 @@ from querykeep_guard.contracts.catalog import Catalog
 from querykeep_guard.contracts.session import Target, TlsMode
 
 CRAWL_JOB = "schema_crawl"
+
+
+def _reached_as(connection: Connection) -> tuple[object, ...]:
+    """Return what decides which database a connection shows, as whom."""
+    return (
+        connection.engine,
+        connection.host,
+        connection.port,
+        connection.database,
+        connection.username,
+        connection.is_enabled,
+    )
 
 
 class ConnectionView(ResourceView):
@@ -81,12 +94,28 @@ class ConnectionView(ResourceView):
         return super().get_serializer(*args, context=context, **kwargs)
 
     def on_create(self, data: Mapping[str, Any]) -> Connection:
-        """Add a connection."""
-        return do_create_connection(data, acting_user=self.principal.user)
+        """Add a connection; its schema is read as soon as a worker is free."""
+        connection = do_create_connection(data, acting_user=self.principal.user)
+        self._crawl_soon(connection)
+        return connection
 
     def on_update(self, record: Connection, data: Mapping[str, Any]) -> None:
-        """Change a connection."""
+        """Change a connection; its schema is read again when it leads elsewhere."""
+        before = _reached_as(record)
         do_change_connection(record, data, acting_user=self.principal.user)
+        if _reached_as(record) != before:
+            self._crawl_soon(record)
+
+    def _crawl_soon(self, connection: Connection) -> None:
+        """Queue a crawl, unless one is under way; what is lost here the schedule makes good."""
+        if not connection.is_enabled:
+            return
+        with suppress(Conflict):
+            start_job(
+                CRAWL_JOB,
+                requested_by=self.principal.user.username,
+                arguments={"connection": connection.pk},
+            )
 
     def on_delete(self, record: Connection) -> None:
         """Delete a connection."""

@@ -63,9 +63,8 @@ export function antdConfig(name: ThemeName): ThemeConfig {
       borderRadius: 6,
       borderRadiusSM: 4,
       borderRadiusLG: 8,
-      motionDurationFast: '80ms',
-      motionDurationMid: '120ms',
-      motionDurationSlow: '150ms',
+      // Nor does anything wait for the end of a motion that reduced motion takes away.
+      motion: false,
       wireframe: false,
     },
   }

@@ -93,6 +93,10 @@ function Workbench({ store }: { store: EditorStore }) {
   if (!tab) return <Skeleton rows={8} />
   const session = sessions[tab.tab_id]
   const connection = connections.rows.find((item) => item.id === tab.connection_id)
+  // Only what the person can reach is asked for: a tab may outlive its connection or grant.
+  const reachable = connection !== undefined || connections.hasNextPage
+  const gone = tab.connection_id !== '' && !reachable && connections.isSuccess && !connections.isFetching
+  const readable = reachable ? tab.connection_id : ''
   const run = runs[tab.tab_id]
   const engine = session?.engine ?? connection?.engine ?? ''
   const start = (scope: RunScope, text: string, offset: number) => void store.run(tab.tab_id, scope, text, offset)
@@ -129,7 +133,11 @@ function Workbench({ store }: { store: EditorStore }) {
                   <PanelLeftClose size={15} aria-hidden />
                 </button>
               </div>
-              <ObjectTree key={tab.connection_id} connectionId={tab.connection_id} onInsert={(text) => editor.current?.insert(text)} onOpen={openRelation} />
+              {gone ? (
+                <p className="qk-tree-note">{t('tree.gone')}</p>
+              ) : (
+                <ObjectTree key={readable} connectionId={readable} onInsert={(text) => editor.current?.insert(text)} onOpen={openRelation} />
+              )}
             </aside>
             <SplitHandle
               direction="column"
@@ -167,7 +175,7 @@ function Workbench({ store }: { store: EditorStore }) {
               cursor={tab.cursor}
               engine={engine}
               engines={engines}
-              connectionId={tab.connection_id}
+              connectionId={readable}
               run={run}
               onEdit={(part) => store.edit(tab.tab_id, part)}
               onRun={start}

@@ -5,6 +5,7 @@ import { VerdictBadge } from '@/components/ui/Badge'
 import { Button } from '@/components/ui/Button'
 import { RuleLink } from '@/components/ui/RuleLink'
 import type { Failure } from '@/lib/editor-messages.gen'
+import { isOfTheText, useRefusalText } from '@/lib/refusal-text'
 
 /** The words without the address that the button carries. */
 function withoutLink(message: string): string {
@@ -22,9 +23,6 @@ export function ownPath(url: string): string | null {
   }
 }
 
-/** A text that no engine could read: nobody forbade anything. */
-const SYNTAX_CODES = new Set(['42601', '1064'])
-
 /** Where the next step leads: the link of its own, or the one that the words carry. */
 export function nextPath(failure: Failure): string | null {
   const link = failure.next_url || (/https?:\/\/[^\s"]+/.exec(`${failure.next_step} ${failure.message}`)?.[0] ?? '')
@@ -35,21 +33,23 @@ export function nextPath(failure: Failure): string | null {
 export function FailurePanel({ failure, onGoTo }: { failure: Failure; onGoTo?: () => void }) {
   const { t } = useTranslation()
   const navigate = useNavigate()
-  const syntax = SYNTAX_CODES.has(failure.code)
-  const refused = !syntax && failure.verdict !== null && failure.verdict !== 'allowed' && failure.verdict !== 'masked'
-  const waits = failure.verdict === 'needs_approval' || failure.verdict === 'needs_reason'
   const path = nextPath(failure)
+  const ofText = isOfTheText(failure.reason)
+  const own = path ? withoutLink(failure.message) : failure.message
+  const text = useRefusalText(failure.reason, own)
+  const refused = !ofText && failure.verdict !== null && failure.verdict !== 'allowed' && failure.verdict !== 'masked'
+  const waits = failure.verdict === 'needs_approval' || failure.verdict === 'needs_reason'
   const Icon = refused ? Ban : AlertTriangle
   return (
     <div className={`qk-failure ${waits ? 'qk-tone-wait' : 'qk-tone-deny'}`} role="alert">
       <Icon size={16} aria-hidden />
       <div className="qk-failure-body">
         <div className="qk-row">
-          {refused && failure.verdict ? <VerdictBadge verdict={failure.verdict} /> : <b>{syntax ? t('editor.syntaxError') : t('editor.failed')}</b>}
+          {refused && failure.verdict ? <VerdictBadge verdict={failure.verdict} /> : <b>{ofText ? t(`refusalKind.${failure.reason?.code}`) : t('editor.failed')}</b>}
           {failure.code ? <code>{failure.code}</code> : null}
           {failure.object ? <code className="qk-failure-object">{failure.object}</code> : null}
         </div>
-        <p className="qk-failure-message">{path ? withoutLink(failure.message) : failure.message}</p>
+        <p className="qk-failure-message">{text}</p>
         {failure.detail ? <p>{failure.detail}</p> : null}
         {failure.hint ? (
           <p>
@@ -75,7 +75,7 @@ export function FailurePanel({ failure, onGoTo }: { failure: Failure; onGoTo?: (
               {t('editor.nextStep')}
             </Button>
           ) : null}
-          {failure.next_step && !failure.message.includes(failure.next_step) ? <span>{failure.next_step}</span> : null}
+          {failure.next_step && !path && text === own && !failure.message.includes(failure.next_step) ? <span>{failure.next_step}</span> : null}
         </div>
       </div>
     </div>

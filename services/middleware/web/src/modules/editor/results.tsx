@@ -1,6 +1,7 @@
 import { Download, EyeOff, Filter, PanelRightOpen, Search, X } from 'lucide-react'
 import { lazy, Suspense, useState } from 'react'
 import { useTranslation } from 'react-i18next'
+import { Badge } from '@/components/ui/Badge'
 import { Button } from '@/components/ui/Button'
 import { Input } from '@/components/ui/Input'
 import { Menu } from '@/components/ui/Menu'
@@ -157,6 +158,7 @@ function ResultPane({
             ))}
           </span>
         ) : null}
+        {statement.state === 'cancelled' ? <Badge tone="wait">{t('statementState.cancelled')}</Badge> : null}
         <span className="qk-result-figures">
         <span className="qk-muted qk-num">
           {result.complete ? '' : `${t('grid.growing')} `}

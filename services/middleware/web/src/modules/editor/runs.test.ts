@@ -62,7 +62,7 @@ describe('a run', () => {
       object: 'payroll',
       rules: [],
       next_step: '',
-      next_url: '',
+      next_url: '', reason: null,
     }
     const now = applyEvent(applyEvent(run, started), {
       type: 'statement_finished',

@@ -119,6 +119,7 @@ export function resultsOf(run: RunSnapshot | undefined): { statement: StatementS
 /** What to show when a run has ended or a result came: the first result, or the messages. */
 export function preferredView(run: RunSnapshot): string {
   const failed = run.failure !== null || run.statements.some((item) => item.failure !== null)
-  const first = resultsOf(run)[0]
-  return failed || !first ? 'messages' : first.result.result_id
+  const [first] = resultsOf(run)
+  const nothing = run.state === 'cancelled' && resultsOf(run).every((item) => item.result.rows === 0)
+  return failed || nothing || !first ? 'messages' : first.result.result_id
 }

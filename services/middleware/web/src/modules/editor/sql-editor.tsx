@@ -70,6 +70,22 @@ const look = EditorView.theme({
   '.cm-placeholder': { color: 'var(--fg-3)' },
 })
 
+/**
+ * Text typed over a selection. Left to the browser, it would carry the old text's look over in a style
+ * attribute, which the CSP forbids and reports.
+ */
+const typedOverSelection = EditorView.domEventHandlers({
+  beforeinput: (event, view) => {
+    const text = event.data
+    const { main } = view.state.selection
+    if (event.inputType !== 'insertText' || !text || main.empty || view.composing || view.state.readOnly) return false
+    const insert = () => view.state.update(view.state.replaceSelection(text), { userEvent: 'input.type', scrollIntoView: true })
+    const handled = view.state.facet(EditorView.inputHandler).some((handle) => handle(view, main.from, main.to, text, insert))
+    if (!handled) view.dispatch(insert())
+    return true
+  },
+})
+
 /** Where a run's failures stand in the text, if the text is still the one that ran. */
 function diagnosticsOf(run: RunSnapshot | undefined, text: string): Diagnostic[] {
   if (!run) return []
@@ -203,6 +219,7 @@ export function SqlEditor({
       highlightSelectionMatches(),
       search({ top: true }),
       keymap.of([...closeBracketsKeymap, ...defaultKeymap, ...searchKeymap, ...historyKeymap, ...completionKeymap, indentWithTab]),
+      typedOverSelection,
       syntaxHighlighting(highlight),
       look,
       language.current.of([]),

@@ -352,7 +352,8 @@ export class EditorStore {
         const next = applyEvent(run, message)
         const showResult = message.type === 'result_started' && resultsOf(run).length === 0
         const showFailure =
-          (message.type === 'statement_finished' || message.type === 'run_finished') && message.failure !== null
+          (message.type === 'statement_finished' || message.type === 'run_finished') &&
+          (message.failure !== null || (message.state === 'cancelled' && resultsOf(next).every((item) => item.result.rows === 0)))
         this.set({
           runs: { ...this.state.runs, [run.tab_id]: next },
           ...(showResult ? { shown: { ...this.state.shown, [run.tab_id]: message.result_id } } : {}),

@@ -156,6 +156,7 @@ export function Gallery() {
                 rules: verdict ? [{ id: '1', name: t('gallery.rule'), kind: 'access', effect: 'deny', code: 'A-1', url: '' }] : [],
                 next_step: '',
                 next_url: verdict ? '/r/A-1' : '',
+                reason: verdict ? null : { code: 'syntax', arguments: { detail: t('gallery.sentence') } },
               }}
             />
           ))}
