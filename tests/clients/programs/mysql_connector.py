@@ -12,7 +12,7 @@ OPTIONS = {
     "database": ADDRESS.database,
     "collation": "utf8mb4_general_ci",
 }
-for is_pure in (True, False):
+for is_pure in (True, False) if mysql.connector.HAVE_CEXT else (True,):
     for extra in ({}, {"compress": True}, {"ssl_disabled": True}):
         connection = mysql.connector.connect(**OPTIONS, **extra, use_pure=is_pure)
         tell("connected", is_pure, extra)

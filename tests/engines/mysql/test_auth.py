@@ -8,6 +8,7 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from querykeep_engines.mysql import errors
 from querykeep_engines.mysql.wire import auth
 from querykeep_engines.mysql.wire.handshake import decode_auth_switch
 
@@ -37,3 +38,13 @@ def test_a_nonce_keeps_a_zero_that_belongs_to_it() -> None:
     native = b"\x02" * 20
     answer = decode_auth_switch(b"\xfemysql_native_password\x00" + native + b"\x00")
     assert answer == ("mysql_native_password", native)
+
+
+def test_own_errors_have_no_number_of_the_clients_range() -> None:
+    numbers = [
+        value
+        for name, value in vars(errors).items()
+        if name.startswith("ER_") and isinstance(value, int)
+    ]
+    assert len(numbers) > 20
+    assert [number for number in numbers if 2000 <= number <= 2999] == []

@@ -137,6 +137,7 @@ def sign_in_error(error: pymysql.Error) -> DriverError:
         1698: "authentication",
         1040: "database",
         2026: "tls",
+        1429: "tcp",
         2003: "tcp",
         2005: "dns",
         2006: "tcp",

@@ -33,8 +33,10 @@ ER_TIMEOUT_MYSQL = 3024
 ER_KILLED_MARIADB = 1927
 ER_KILLED_MYSQL = 4031
 ER_TOO_MANY_PREPARED = 1461
-ER_UNREACHABLE = 2003
-ER_LOST = 2013
+# Servers' own numbers and not 2003 or 2013, which are the client's: MariaDB's C library takes an error
+# packet with a number of that range for a damaged one.
+ER_UNREACHABLE = 1429
+ER_LOST = 1158
 ER_INTERNAL = 1105
 
 INTERRUPTIONS = frozenset({ER_QUERY_INTERRUPTED, ER_TIMEOUT_MARIADB, ER_TIMEOUT_MYSQL})
@@ -46,6 +48,8 @@ _STATES = {
     ER_UNKNOWN_COM: "08S01",
     ER_HANDSHAKE: "08S01",
     ER_BAD_DB: "42000",
+    ER_UNREACHABLE: "08S01",
+    ER_LOST: "08S01",
     ER_SERVER_SHUTDOWN: "08S01",
     ER_PARSE: "42000",
     ER_TABLEACCESS_DENIED: "42000",
