@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -174,7 +175,16 @@ def policy(
     engine: str, database: str, relax: dict[str, tuple[str, ...]] | None = None
 ) -> SessionPolicy:
     """Return the policy of ``rules.yaml``: a person who may do everything that a rule does not
-    keep from him, so that only the guard's own reasons refuse a case."""
+    keep from him, so that only the guard's own reasons refuse a case. The same arguments give the
+    same object."""
+    return _policy(engine, database, tuple(sorted((relax or {}).items())))
+
+
+@cache
+def _policy(
+    engine: str, database: str, relaxed: tuple[tuple[str, tuple[str, ...]], ...]
+) -> SessionPolicy:
+    relax = dict(relaxed)
     text = (files(f"querykeep_engines.{engine}") / "cases" / "policy" / "rules.yaml").read_text(
         encoding="utf-8"
     )
@@ -188,7 +198,7 @@ def policy(
                 entry["masker"],
                 tuple(sorted((key, str(value)) for key, value in entry.get("with", {}).items())),
             ),
-            relaxations=frozenset((relax or {}).get(entry["code"], ())),
+            relaxations=frozenset(relax.get(entry["code"], ())),
             code=entry["code"],
         )
         for entry in document["masking"]

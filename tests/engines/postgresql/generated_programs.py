@@ -29,8 +29,8 @@ class Programs:
     def __iter__(self) -> Iterator[tuple[str, ...]]:
         """Give programs without end."""
         makers = (
-            (self._read, 75),
-            (self._write, 12),
+            (self._read, 85),
+            (self._write, 10),
             (self._cursor, 5),
             (self._prepared, 5),
             (self._path, 3),

@@ -131,7 +131,7 @@ class Queries:
     def table(self) -> Source:
         """Return a table or view, most often one with hidden columns that may be read."""
         usual = ("customers", "people", "customer_contact", "contact_twice", "logs_2026", "vault")
-        if self.chance(0.55):
+        if self.chance(0.75):
             wanted = self.random.choice(usual)
             return next(source for source in self.tables if source.name == wanted)
         refused = ("payroll", "vip", "emails_by_city", "whole_rows", "with_function")
@@ -281,7 +281,7 @@ class Queries:
         if depth > 0 and self.chance(0.45):
             query, columns = self.query((), depth - 1)
             return Source(alias, columns), f"({query}) AS {alias}"
-        if self.chance(0.08):
+        if self.chance(0.05):
             columns = (Column("g", "int", hidden=False),)
             return Source(alias, columns), f"generate_series(1, 3) AS {alias}(g)"
         if self.chance(0.05):
@@ -335,10 +335,10 @@ class Queries:
         """Return a SELECT and its columns."""
         sources, text = self._from(depth, outer, ctes)
         scope = [*sources, *outer]
-        where = f" WHERE {self.condition(scope, min(depth, 2))}" if self.chance(0.45) else ""
+        where = f" WHERE {self.condition(scope, min(depth, 2))}" if self.chance(0.3) else ""
         if self.chance(0.1):
             return self._grouped(sources, text + where)
-        if width is None and len(sources) == 1 and self.chance(0.12):
+        if width is None and len(sources) == 1 and self.chance(0.18):
             columns = sources[0].columns
             names = [column.name for column in columns]
             if len(set(names)) == len(names):
