@@ -104,6 +104,7 @@ class Report:
     refused: int = 0
     failed: int = 0
     would_leak: int = 0
+    ran_bare: int = 0
     restless: int = 0
     differences: list[Difference] = field(default_factory=list)
 
@@ -111,6 +112,11 @@ class Report:
     def ran(self) -> int:
         """Statements that the guard let through, whether or not the engine then ran them."""
         return self.allowed + self.failed
+
+    @property
+    def leaking(self) -> float:
+        """Share of statements that would have leaked without the guard."""
+        return self.would_leak / max(1, self.ran_bare)
 
     def __str__(self) -> str:
         """One line of figures."""
@@ -120,7 +126,7 @@ class Report:
             f"{100 * self.allowed / total:.1f} % allowed, "
             f"{100 * self.refused / total:.1f} % refused, "
             f"{100 * self.failed / total:.1f} % failed at the server, "
-            f"{100 * self.would_leak / total:.1f} % would have leaked ungoverned, "
+            f"{100 * self.leaking:.1f} % would have leaked ungoverned, "
             f"{self.restless} differ from run to run"
         )
 
@@ -178,27 +184,34 @@ def bare_difference(twins: Twins, program: Program, road: str) -> bool:
     return any(not one.same_as(other, program) for one, other in zip(here, there, strict=True))
 
 
-def run(twins: Twins, programs: Iterable[Program], roads: Iterator[str]) -> Report:
-    """Run programs, each on the next road, governed and bare, and report."""
+def run(
+    twins: Twins, programs: Iterable[Program], roads: Iterator[str], *, bare_every: int = 1
+) -> Report:
+    """Run programs, each on the next road, and report. One of ``bare_every`` is run without the
+    guard too, to know how many would have leaked."""
     report = Report()
-    for program in programs:
+    for count, program in enumerate(programs):
         road = next(roads)
         here = observe(twins, World.HERE, road, program, governed=True)
         there = observe(twins, World.THERE, road, program, governed=True)
         told, restless = _told(twins, program, road, here, there)
         report.differences += told
         report.restless += restless
-        bare_here = observe(twins, World.HERE, road, program, governed=False)
-        bare_there = observe(twins, World.THERE, road, program, governed=False)
-        for number in range(len(program)):
+        for observation in here:
             report.statements += 1
-            match here[number].verdict:
+            match observation.verdict:
                 case "refused":
                     report.refused += 1
                 case "failed":
                     report.failed += 1
                 case _:
                     report.allowed += 1
-            if not bare_here[number].same_as(bare_there[number], program):
-                report.would_leak += 1
+        if count % bare_every == 0:
+            bare_here = observe(twins, World.HERE, road, program, governed=False)
+            bare_there = observe(twins, World.THERE, road, program, governed=False)
+            report.ran_bare += len(program)
+            report.would_leak += sum(
+                not one.same_as(other, program)
+                for one, other in zip(bare_here, bare_there, strict=True)
+            )
     return report

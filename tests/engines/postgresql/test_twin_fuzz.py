@@ -31,16 +31,16 @@ def programs_of(twins: PostgresqlTwins, seed: int, statements: int) -> Iterator[
 
 def check(twins: PostgresqlTwins, seed: int, statements: int) -> Report:
     """Run, print the figures, and fail at differences or when the run proves nothing."""
-    report = run(twins, programs_of(twins, seed, statements), cycle(twins.roads))
+    report = run(twins, programs_of(twins, seed, statements), cycle(twins.roads), bare_every=2)
     figures = f"seed {seed}: {report}"
     sys.stdout.write(f"{figures}\n")
     assert not report.differences, "\n".join([figures, *map(str, report.differences[:5])])
     assert report.allowed >= 0.4 * report.statements, figures
-    assert report.would_leak >= 0.3 * report.statements, figures
+    assert report.leaking >= 0.3, figures
     return report
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 def test_no_program_tells_the_twins_apart(postgresql_twins: PostgresqlTwins) -> None:
     seed = int(os.environ.get("QUERYKEEP_FUZZ_SEED", SEED))
     report = check(postgresql_twins, seed, STATEMENTS)
