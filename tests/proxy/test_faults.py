@@ -139,7 +139,7 @@ async def running(road: Road, proxy: ShopProxy):
         connection.pgconn.send_query(SLOW.encode())
     else:
         connection._execute_command(3, SLOW)
-    await until(lambda: any(session.has_running for session in proxy.services.live))
+    await until(lambda: any(session.report().statement_id for session in proxy.services.live))
     yield connection
 
 
@@ -155,8 +155,8 @@ def is_running(proxy: ShopProxy) -> bool:
     with (
         closing(
             pymysql.connect(host=shop.host, port=shop.port, user=shop.user, password=shop.password)
-        ) as direct,
-        direct.cursor() as cursor,
+        ) as maria,
+        maria.cursor() as cursor,
     ):
         cursor.execute("SELECT 1 FROM information_schema.processlist WHERE info = %s", (SLOW,))
         return bool(cursor.fetchall())

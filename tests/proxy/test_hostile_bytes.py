@@ -8,6 +8,7 @@ import socket
 import ssl
 import struct
 from contextlib import closing
+from typing import Any
 
 import psycopg
 import pymysql
@@ -454,7 +455,7 @@ async def test_a_forwarded_address_is_not_believed(proxy, tls_certificate):
     seen: list[object] = []
     answer = proxy.api.answer
 
-    def look(method: str, path: str, body: object) -> tuple[int, object]:
+    def look(method: str, path: str, body: Any) -> tuple[int, object]:
         if path == "tickets":
             seen.append(body["client"]["address"])
         return answer(method, path, body)

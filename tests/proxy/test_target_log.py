@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 import pymysql
@@ -64,7 +65,7 @@ class Road:
     """One engine: how its clients connect, and what its target says that it ran."""
 
     engine: str
-    connect: Callable[[int], object]
+    connect: Callable[[int], Any]
     logged: Callable[[], set[str]]
     stop_logging: Callable[[], None]
 
