@@ -61,7 +61,8 @@ export function useRemove(resource: string) {
     mutationFn: ({ id, etag }: { id: string; etag?: string }) =>
       request<void>('DELETE', `${resource}/${encodeURIComponent(id)}`, { etag }),
     onSuccess: (_answer, { id }) => {
-      cache.removeQueries({ queryKey: ['entry', resource, id] })
+      // A page that still shows it must not ask for it again; whoever comes back does.
+      void cache.invalidateQueries({ queryKey: ['entry', resource, id], refetchType: 'none' })
       void cache.invalidateQueries({ queryKey: ['list'] })
     },
   })
