@@ -171,3 +171,23 @@ async def test_what_was_written_under_another_policy_is_not_read_under_this_one(
         assert "scratch" in refusal(cursor, "SELECT email FROM scratch")[1]
 
     await in_session(mariadb_proxy, fill)
+
+
+async def test_a_statement_of_the_protocol_is_prepared_anew_under_another_sql_mode(mariadb_proxy):
+    """Where the table changes, the server prepares it anew by itself, and could read the text
+    otherwise than it was judged."""
+
+    def work(cursor) -> None:
+        connection = cursor.connection
+        connection._execute_command(0x16, 'SELECT "email" FROM customers')
+        statement_id = connection._read_packet().get_all_data()[1:5]
+        for _packet in range(2):
+            connection._read_packet()
+        ask(cursor, "SET sql_mode = 'ANSI_QUOTES'")
+        connection._execute_command(0x17, statement_id + b"\0\1\0\0\0")
+        with pytest.raises(pymysql.MySQLError) as refused:
+            connection._read_packet()
+        assert refused.value.args[0] == 1615
+        assert ask(cursor, "SELECT 1") == ((1,),)
+
+    await in_session(mariadb_proxy, work, ssl_disabled=True)

@@ -33,6 +33,7 @@ ER_TIMEOUT_MYSQL = 3024
 ER_KILLED_MARIADB = 1927
 ER_KILLED_MYSQL = 4031
 ER_TOO_MANY_PREPARED = 1461
+ER_NEED_REPREPARE = 1615
 # Servers' own numbers and not 2003 or 2013, which are the client's: MariaDB's C library takes an
 # error packet with a number of that range for a damaged one.
 ER_UNREACHABLE = 1429

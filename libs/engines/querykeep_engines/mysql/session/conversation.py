@@ -492,6 +492,15 @@ class Conversation:
         prepared = self._known(payload, "EXECUTE")
         if prepared is None:
             return
+        if dict(prepared.context.settings).get("sql_mode") != self._state.values.get("sql_mode"):
+            # A server that prepares it anew by itself would read the text otherwise than judged.
+            told = errors.error(
+                errors.ER_NEED_REPREPARE,
+                "Prepared statement needs to be re-prepared: sql_mode has changed since",
+            )
+            self._recorder.refused_text(prepared.text, str(told.code), told.message, "prepared")
+            self._wire.own(told.encode())
+            return
 
         def run(decisions: tuple[Decision, ...]) -> None:
             self._close_cursor(prepared, Outcome.OK, "")
