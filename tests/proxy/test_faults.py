@@ -59,7 +59,7 @@ async def sign_in_fails(road: Road, proxy: ShopProxy, words: str, number: str) -
 async def test_the_target_is_down(road):
     async with road.open() as proxy:
         proxy.api.target = replace(proxy.api.target, port=1)
-        await sign_in_fails(road, proxy, "cannot be reached (tcp)", "2003")
+        await sign_in_fails(road, proxy, "cannot be reached (tcp)", "1429")
 
 
 async def test_the_target_does_not_answer(road):
@@ -76,7 +76,7 @@ async def test_the_stored_password_is_wrong(road):
     async with road.open() as proxy:
         proxy.api.target = replace(proxy.api.target, password="another")
         text = await in_thread(road.failure, proxy)
-        assert either(road, "stored account", "2003") in text
+        assert either(road, "stored account", "1429") in text
         assert "another" not in text
         await in_thread(proxy.api.wait_for, lambda: bool(proxy.api.events("SessionClosed")))
         assert proxy.api.events("SessionClosed")[0]["reason"] == "target_unreachable"
