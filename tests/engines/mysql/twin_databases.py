@@ -195,11 +195,14 @@ def make_world(connection: Any, *, here: bool, account_password: str) -> None:
             if statement.strip():
                 cursor.execute(statement)
         cursor.execute("SET autocommit = 0")
+        by_table: dict[str, list[twin_rows.Row]] = {}
         for table, row in twin_rows.rows(here=here):
+            by_table.setdefault(table, []).append(row)
+        for table, rows in by_table.items():
             columns = twin_rows.COLUMNS.get(table)
             named = f" ({', '.join(columns)})" if columns else ""
-            places = ", ".join(["%s"] * len(row))
-            cursor.execute(f"INSERT INTO {table}{named} VALUES ({places})", row)
+            places = ", ".join(["%s"] * len(rows[0]))
+            cursor.executemany(f"INSERT INTO {table}{named} VALUES ({places})", rows)
         cursor.execute("UPDATE vault SET place = ST_GeomFromText('POINT(1 1)')")
         cursor.execute("COMMIT")
         cursor.execute("ANALYZE TABLE customers, products, orders, order_items, solo")
@@ -227,8 +230,6 @@ class MysqlTwinSession:
         connection = self._connection
         if not connection.open:
             return Observation(b"gone", "failed", b"gone")
-        if _COMMITS.search(statement):
-            self._twins.spoilt.add(self._world)
         try:
             if self._road == "text":
                 connection._execute_command(COMMAND.COM_QUERY, statement)
@@ -236,14 +237,18 @@ class MysqlTwinSession:
             else:
                 self._prepared(statement, seen)
         except (pymysql.Error, OSError):
+            self._twins.spoilt.add(self._world)
             seen.head.append(b"gone")
             connection._force_close()
             return Observation(b"gone", "failed", b"gone")
         if seen.code in _TIMED_OUT:
+            self._twins.spoilt.add(self._world)
             return Observation(b"timed out", "failed", b"timed out")
         verdict = "ok"
         if seen.code:
             verdict = "refused" if seen.code in REFUSAL_CODES else "failed"
+        if verdict != "refused" and _COMMITS.search(statement):
+            self._twins.spoilt.add(self._world)
         return Observation(seen.bytes(), verdict, seen.bytes(loose=True))
 
     def _packet(self) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from querykeep_engines.kit.lexing import word_set
 from querykeep_engines.mysql.analysis.lineage import IDENTITY, Lineage, NamedColumn
 from querykeep_engines.mysql.analysis.sizes import is_binary, size_of
-from querykeep_guard.contracts.catalog import Catalog, Relation
+from querykeep_guard.contracts.catalog import Catalog, Constraint, Relation
 from querykeep_guard.sql.facts import ColumnName, ColumnOrigin, RelationName
 
 INFORMATION_SCHEMA = "information_schema"
@@ -80,7 +80,7 @@ class CatalogIndex:
             (self.fold_schema(r.schema), self.fold(r.schema, r.name)): r for r in catalog.relations
         }
         self._columns: dict[RelationName, tuple[NamedColumn, ...]] = {}
-        self._referencing: dict[RelationName, list[tuple[Relation, tuple[str, ...]]]] | None = None
+        self._referencing: dict[RelationName, list[tuple[Relation, Constraint]]] | None = None
 
     def fold_schema(self, schema: str) -> str:
         """Return a schema's name as it is compared."""
@@ -105,8 +105,8 @@ class CatalogIndex:
             self._columns[name] = found
         return found
 
-    def referencing(self, relation: Relation) -> list[tuple[Relation, tuple[str, ...]]]:
-        """Return the tables whose foreign keys point at a table, with their key columns."""
+    def referencing(self, relation: Relation) -> list[tuple[Relation, Constraint]]:
+        """Return the tables whose foreign keys point at a table, with their constraints."""
         if self._referencing is None:
             self._referencing = {}
             for other in self.catalog.relations:
@@ -117,7 +117,5 @@ class CatalogIndex:
                         )
                         if target is not None:
                             key = RelationName(target.schema, target.name)
-                            self._referencing.setdefault(key, []).append(
-                                (other, constraint.columns)
-                            )
+                            self._referencing.setdefault(key, []).append((other, constraint))
         return self._referencing.get(RelationName(relation.schema, relation.name), [])

@@ -306,8 +306,7 @@ class StatementAnalysis(SettingAnalysis):
             for column in self.table_columns(known):
                 record.use(column.lineage, ColumnRole.AGGREGATE, clause)
         if role in ("truncate", "drop"):
-            for other, columns in record.index.referencing(known):
-                self._judged(RelationName(other.schema, other.name), columns, "foreign key")
+            self._referenced(known, None)
 
     # --- session ------------------------------------------------------------------------------
 

@@ -168,11 +168,19 @@ class WriteAnalysis(QueryAnalysis):
                     if touched is None or not named or named & touched:
                         self._judged(name, sorted(named), f"check {constraint.name}")
         if "update" in events or "delete" in events:
-            for other, columns_of in self.record.index.referencing(relation):
-                self._judged(RelationName(other.schema, other.name), columns_of, "foreign key")
+            self._referenced(relation, None if "delete" in events else touched)
         for trigger in relation.triggers:
             if set(trigger.events) & set(events):
                 self._all_judged(relation, f"trigger {trigger.name}")
+
+    def _referenced(self, relation: Relation, touched: set[str] | None) -> None:
+        """Note the columns, on both sides, by which others refer to rows that go or change."""
+        name = RelationName(relation.schema, relation.name)
+        for other, constraint in self.record.index.referencing(relation):
+            if touched is not None and not touched & {c.lower() for c in constraint.ref_columns}:
+                continue
+            self._judged(RelationName(other.schema, other.name), constraint.columns, "foreign key")
+            self._judged(name, constraint.ref_columns, "foreign key")
 
     @staticmethod
     def _named_in(definition: str, relation: Relation) -> set[str]:
