@@ -274,12 +274,13 @@ class PostgresqlTwinSession:
     def close(self) -> None:
         """Undo what was written; a session in which nothing stays behind is used again."""
         if self._connection.status == pq.ConnStatus.OK:
+            # Alone: after a failed transaction the guard takes ROLLBACK with nothing behind it.
+            self._simple("ROLLBACK")
             if not self._is_used_up:
-                self._simple("ROLLBACK; BEGIN")
+                self._simple("BEGIN")
                 self._has_run = False
                 self._idle.append(self)
                 return
-            self._simple("ROLLBACK")
         self.end()
 
     def end(self) -> None:
