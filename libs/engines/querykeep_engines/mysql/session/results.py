@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from querykeep_engines.kit.cells import CellMask, cell_mask, null_cell
 from querykeep_engines.kit.pipe import Pipe
 from querykeep_engines.kit.recorder import RecordedStatement, Recorder
 from querykeep_engines.mysql import errors
 from querykeep_engines.mysql.session.charsets import encoding_of
 from querykeep_engines.mysql.session.state import SessionState
+from querykeep_engines.mysql.wire.masked_rows import RowMasker, row_masker
 from querykeep_engines.mysql.wire.messages import ColumnDefinition, ErrorPacket
 from querykeep_engines.mysql.wire.packets import Packet, PacketReader, encode_packet, frame_count
 from querykeep_engines.mysql.wire.rows import (
@@ -125,6 +127,30 @@ def compile_masks(plan: MaskPlan, columns: list[ColumnDefinition]) -> list[Value
         else:
             masks[mask.ordinal] = null_mask
     return masks
+
+
+def compile_rows(
+    plan: MaskPlan,
+    columns: list[ColumnDefinition],
+    masks: list[ValueMask | None],
+    *,
+    binary: bool,
+) -> RowMasker:
+    """Return the masks of ``compile_masks`` for whole runs of rows.
+
+    Raises:
+        RemoteProtocolError: A column of a binary result has a type that cannot be measured.
+    """
+    cells: dict[int, CellMask] = {}
+    for one in plan.masks:
+        mask = masks[one.ordinal]
+        if mask is null_mask or mask is None:
+            cells[one.ordinal] = null_cell(one.ordinal)
+        else:
+            encoding = encoding_of(columns[one.ordinal].charset) or "ascii"
+            cells[one.ordinal] = cell_mask(one.ordinal, one.masker, mask, encoding)
+    types = [column.type for column in columns] if binary else None
+    return row_masker(len(columns), tuple(cells.values()), types)
 
 
 def mask_row(

@@ -6,8 +6,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from querykeep_engines.kit.session import RemoteProtocolError
+
+if TYPE_CHECKING:
+    from querykeep_engines.mysql.wire.masked_rows import RowMasker
 
 MAX_PAYLOAD = 0xFFFFFF
 HEADER = 4
@@ -129,3 +133,15 @@ class PacketReader:
         data = bytes(buffer[start:at])
         self._offset = at
         return data, rows, rows
+
+    def take_masked_rows(
+        self, masker: RowMasker, shift: int, most: int
+    ) -> tuple[bytes, int, int, int]:
+        """Return (packets, rows, bytes of payload, next sequence) of the rows that stand next,
+        masked; see ``masked_rows.RowMasker``. Split packets are left to ``next``."""
+        if self._parts:
+            return b"", 0, 0, 0
+        data, self._offset, rows, size, sequence = masker.take(
+            self._buffer, self._offset, shift, most
+        )
+        return data, rows, size, sequence

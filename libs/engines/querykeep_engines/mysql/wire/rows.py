@@ -52,6 +52,11 @@ _PREFIXED_TYPES = frozenset(
 )
 
 
+LENENC_SIZE = -1
+PREFIXED_SIZE = -2
+"""A length-encoded value, and one with its length in one byte before it."""
+
+
 def text_mask(mask: Callable[[str], str], hidden: str, encoding: str) -> ValueMask:
     """Return a mask over the bytes of a text value; what is no text is hidden whole."""
 
@@ -136,17 +141,30 @@ def mask_binary_row(
     return b"\x00" + bytes(nulls) + b"".join(values)
 
 
-def _take_binary(reader: Reader, type_code: int) -> bytes:
+def binary_size(type_code: int) -> int:
+    """Return how many bytes a value of a type takes in a binary row, ``LENENC_SIZE`` or
+    ``PREFIXED_SIZE``.
+
+    Raises:
+        RemoteProtocolError: The type is not known, or its values cannot be measured.
+    """
     try:
         kind = FieldType(type_code)
     except ValueError:
         raise RemoteProtocolError(f"column type {type_code} is not known") from None
     if kind in _FIXED_BYTES:
-        return reader.take(_FIXED_BYTES[kind])
+        return _FIXED_BYTES[kind]
     if kind in _PREFIXED_TYPES:
-        return reader.take(reader.uint(1))
+        return PREFIXED_SIZE
     if kind is FieldType.NULL:
-        return b""
+        return 0
     if kind in _LENENC_TYPES:
-        return reader.lenenc_bytes()
+        return LENENC_SIZE
     raise RemoteProtocolError(f"column type {kind.name} cannot be measured")
+
+
+def _take_binary(reader: Reader, type_code: int) -> bytes:
+    size = binary_size(type_code)
+    if size == LENENC_SIZE:
+        return reader.lenenc_bytes()
+    return reader.take(reader.uint(1) if size == PREFIXED_SIZE else size)

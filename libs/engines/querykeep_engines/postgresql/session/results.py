@@ -9,7 +9,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
+from querykeep_engines.kit.cells import CellMask, cell_mask, null_cell
 from querykeep_engines.postgresql.wire.backend import Field
+from querykeep_engines.postgresql.wire.rows import row_masker
 from querykeep_guard.masking.maskers import Mask, build
 from querykeep_guard.policy.decision import MaskPlan
 
@@ -17,7 +19,6 @@ TEXT_TYPES = frozenset({19, 25, 1042, 1043})
 """OIDs of name, text, bpchar, varchar. Source: src/include/catalog/pg_type.dat."""
 
 _LENGTH = struct.Struct("!i")
-_NULL = b"\xff\xff\xff\xff"
 
 
 class ResultMismatchError(Exception):
@@ -67,67 +68,32 @@ def row_rewriter(plan: MaskPlan, fields: tuple[Field, ...]) -> Callable[[bytes],
     """
     if not plan.masks:
         return None
-    masks: dict[int, Mask | None] = {}
+    cells: dict[int, CellMask] = {}
     for mask in plan.masks:
         if not 0 <= mask.ordinal < len(fields):
             raise ResultMismatchError("a mask lies outside the result")
-        function = build(mask.masker, key=mask.key)
+        shown = build(mask.masker, key=mask.key)
         is_text = fields[mask.ordinal].type_oid in TEXT_TYPES
-        masks[mask.ordinal] = function if is_text and mask.ordinal not in masks else None
-    return _rewriter(len(fields), masks)
-
-
-def _rewriter(width: int, masks: dict[int, Mask | None]) -> Callable[[bytes], bytes]:
-    steps: list[tuple[int, Mask | None]] = []
-    previous = -1
-    for ordinal in sorted(masks):
-        steps.append((ordinal - previous - 1, masks[ordinal]))
-        previous = ordinal
-    unpack = _LENGTH.unpack_from
-    pack = _LENGTH.pack
-    head = b"D"
-    width_bytes = struct.pack("!H", width)
+        cells[mask.ordinal] = (
+            cell_mask(mask.ordinal, mask.masker, _on_bytes(shown))
+            if is_text and mask.ordinal not in cells
+            else null_cell(mask.ordinal)
+        )
+    mask_rows = row_masker(len(fields), tuple(cells.values()))
 
     def rewrite(data: bytes) -> bytes:
-        out: list[bytes] = []
-        pos, size = 0, len(data)
         try:
-            while pos < size:
-                end = pos + 1 + unpack(data, pos + 1)[0]
-                if data[pos + 5 : pos + 7] != width_bytes or end > size:
-                    raise ResultMismatchError("a row has another width than its description")
-                start = at = pos + 7
-                parts = [width_bytes]
-                for skip, mask in steps:
-                    while skip:
-                        length = unpack(data, at)[0]
-                        at += 4 if length < 0 else 4 + length
-                        skip -= 1
-                    length = unpack(data, at)[0]
-                    if length < 0:
-                        at += 4
-                        continue
-                    parts.append(data[start:at])
-                    at += 4
-                    if mask is None:
-                        parts.append(_NULL)
-                    else:
-                        value = mask(data[at : at + length].decode("utf-8")).encode("utf-8")
-                        parts.append(pack(len(value)))
-                        parts.append(value)
-                    at += length
-                    start = at
-                if at > end:
-                    raise ResultMismatchError("a row ends before its last column")
-                parts.append(data[start:end])
-                body = b"".join(parts)
-                out += (head, pack(len(body) + 4), body)
-                pos = end
-        except (struct.error, UnicodeError) as error:
-            raise ResultMismatchError("a row could not be read") from error
-        return b"".join(out)
+            return mask_rows(data)
+        except ValueError as error:
+            # Of a value that is no text nothing may stand in an error, not even its place.
+            told = "a row could not be read" if isinstance(error, UnicodeError) else str(error)
+            raise ResultMismatchError(told) from None
 
     return rewrite
+
+
+def _on_bytes(mask: Mask) -> Callable[[bytes], bytes]:
+    return lambda value: mask(value.decode("utf-8")).encode("utf-8")
 
 
 def first_rows(data: bytes, count: int) -> bytes:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from querykeep_engines.kit.session import RemoteProtocolError, WireLimits
 from querykeep_engines.postgresql.wire.codes import Backend, Frontend
+from querykeep_engines.postgresql.wire.rows import scan_run
 
 _LENGTH = struct.Struct("!i")
 _SMALL_LIMIT_BYTES = 30_000
@@ -215,25 +216,12 @@ class BackendDecoder:
         return int(length)
 
     def _scan_run(self, data: bytes, start: int, kind: int) -> tuple[Run | None, int]:
-        unpack = _LENGTH.unpack_from
-        size = len(data)
-        last = size - 5
-        limit = self._limit
-        pos = start
-        count = 0
-        while pos <= last and data[pos] == kind:
-            (length,) = unpack(data, pos + 1)
-            if not 4 <= length <= limit:
-                raise RemoteProtocolError(f"invalid length {length} of a row")
-            end = pos + 1 + length
-            if end > size:
-                if not self.pass_partial():
-                    self._needed = end - pos
-                    break
-                self._open_kind, self._open_left = kind, end - size
-                return Run(kind, data[start:size], count + 1, True), size
-            pos = end
-            count += 1
+        count, pos, torn_end = scan_run(data, start, kind, self._limit)
+        if torn_end:
+            if self.pass_partial():
+                self._open_kind, self._open_left = kind, torn_end - len(data)
+                return Run(kind, data[start:], count + 1, True), len(data)
+            self._needed = torn_end - pos
         if count == 0:
             return None, start
         return Run(kind, data[start:pos], count), pos

@@ -1,0 +1,1 @@
+"""What the compiled twins of all engines share (Cython; see ``kit.compiled``)."""

@@ -1,0 +1,1 @@
+"""Compiled twins (Cython): ``rows`` of ``wire.rows``. See ``kit.compiled``."""
