@@ -31,6 +31,8 @@ from querykeep_guard.contracts.session import (
     Target,
 )
 
+_KEPT_POLICIES = 256
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -117,6 +119,7 @@ class ApiClient:
     def __init__(self, http: httpx.AsyncClient, ep: str) -> None:
         self._http = http
         self._ep = ep
+        self._policies: dict[str, SessionPolicy] = {}
 
     @property
     def ep(self) -> str:
@@ -153,7 +156,7 @@ class ApiClient:
             "signin/prove",
             {"connection_id": connection_id, "route": route.value, "ep": self._ep, **body},
         )
-        return from_json(SessionGrant, data["grant"]), _bytes(data, "data")
+        return self._grant(data["grant"]), _bytes(data, "data")
 
     async def ticket(
         self,
@@ -184,7 +187,7 @@ class ApiClient:
             "tickets/redeem",
             {"ticket": ticket, "signature": signature, "client": client, "ep": self._ep},
         )
-        return from_json(SessionGrant, data["grant"])
+        return self._grant(data["grant"])
 
     async def open_editor_session(
         self, cookie: str, connection_id: str, client: ClientInfo
@@ -195,7 +198,7 @@ class ApiClient:
             "sessions/editor",
             {"cookie": cookie, "connection_id": connection_id, "client": client, "ep": self._ep},
         )
-        return from_json(SessionGrant, data["grant"])
+        return self._grant(data["grant"])
 
     async def agent_connections(self, access_token: str) -> object:
         """Return the connections that an agent's person may use, as the API lists them."""
@@ -260,6 +263,20 @@ class ApiClient:
                 "changes": [dict(change) for change in changes],
             },
         )
+
+    def _grant(self, data: Any) -> SessionGrant:
+        """Read a grant. Reading its policy takes most of the time, and people's sessions follow
+        each other under equal ones: the last policies are kept by their text."""
+        if not isinstance(data, dict) or not isinstance(data.get("policy"), dict):
+            return from_json(SessionGrant, data)
+        text = json.dumps(data["policy"], sort_keys=True)
+        policy = self._policies.get(text)
+        if policy is None:
+            policy = from_json(SessionPolicy, data["policy"])
+            if len(self._policies) >= _KEPT_POLICIES:
+                self._policies.clear()
+            self._policies[text] = policy
+        return from_json(SessionGrant, {**data, "policy": policy})
 
     async def _call(
         self,

@@ -30,6 +30,8 @@ _CALL_TIMEOUT_S = 5.0
 _FULL_REPORT_S = 10.0
 _POLICIES_AT_ONCE = 200
 _ENDED_KEPT = 100_000
+_HINT_BURST_S = 0.01
+_END_BURST_S = 0.2
 _API_ERRORS = (ApiUnavailableError, ApiProblemError, ApiRefusedError, ContractError)
 LEASE_MESSAGE = "the policy could not be confirmed for too long: the API is not reachable"
 
@@ -47,6 +49,7 @@ class PolicyFeed:
         self._heartbeat_s = heartbeat_s
         self._since = 0
         self._wake = trio.Event()
+        self._tell = trio.Event()
         self._ended: deque[dict[str, str]] = deque(maxlen=_ENDED_KEPT)
         self._reported: dict[str, SessionReport] = {}
         self._full_at = float("-inf")
@@ -76,7 +79,7 @@ class PolicyFeed:
             self.wake()
 
     def closed(self, session: LiveSession, reason: EndReason, detail: str) -> None:
-        """Take a session out and tell the API why with the next heartbeat."""
+        """Take a session out and tell the API why with a heartbeat soon."""
         self._live.remove(session)
         self._reported.pop(session.grant.session_id, None)
         self._behind.discard(session.grant.session_id)
@@ -85,12 +88,12 @@ class PolicyFeed:
     def never_began(self, session_id: str, reason: EndReason, detail: str) -> None:
         """A session that the API opened is over; also for one whose client never came."""
         self._ended.append({"id": session_id, "reason": reason.value, "detail": detail})
-        self.wake()
+        self._tell.set()
 
     async def run(self) -> None:
         """Beat until cancelled; whatever one beat meets, the next one follows."""
         while True:
-            self._wake = trio.Event()
+            self._wake, self._tell = trio.Event(), trio.Event()
             try:
                 await self.beat()
             except Exception:
@@ -98,9 +101,22 @@ class PolicyFeed:
                 _LOG.exception("a heartbeat failed")
             self._end_leases()
             with trio.move_on_after(self._heartbeat_s):
-                await self._wake.wait()
-                # Hints come in bursts: one question answers them all.
-                await trio.sleep(0.01)
+                await self._until_due()
+
+    async def _until_due(self) -> None:
+        """Return when something calls for a beat before its time."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._until_ends, nursery.cancel_scope)
+            await self._wake.wait()
+            # Hints come in bursts: one question answers them all.
+            await trio.sleep(_HINT_BURST_S)
+            nursery.cancel_scope.cancel()
+
+    async def _until_ends(self, over: trio.CancelScope) -> None:
+        """Sessions end in bursts too, and their ends are news only to people."""
+        await self._tell.wait()
+        await trio.sleep(_END_BURST_S)
+        over.cancel()
 
     async def beat(self) -> None:
         """Ask once and apply the answer."""

@@ -49,7 +49,7 @@ def to_json(value: object) -> Any:
 
 
 def from_json(cls: type[T], data: object) -> T:
-    """Build ``cls`` from plain JSON data.
+    """Build ``cls`` from plain JSON data; a contract value may stand in it as it is.
 
     Raises:
         ContractError: A field is missing or has another type; the text names its path.
@@ -151,6 +151,8 @@ def _read_plain(kind: type, data: object, path: str) -> object:
 
 
 def _read_dataclass(kind: type, data: object, path: str) -> object:
+    if type(data) is kind:
+        return data
     if not isinstance(data, dict):
         raise ContractError(f"{path}: expected an object")
     hints = _hints(kind)

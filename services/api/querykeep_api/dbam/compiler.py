@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -24,6 +25,9 @@ from querykeep_guard.contracts import policy as contract
 from querykeep_guard.masking.maskers import MASKERS
 
 R = TypeVar("R", bound=Rule)
+_COMPILED_S = 5.0
+_COMPILED_POLICIES = 512
+_compiled: dict[tuple[str, ...], tuple[float, contract.SessionPolicy]] = {}
 
 
 def compile_policy(user: User, connection: Connection) -> contract.SessionPolicy:
@@ -94,6 +98,27 @@ def compile_policy(user: User, connection: Connection) -> contract.SessionPolicy
         base_url=settings.QUERYKEEP.public_url,
         masking_key=purpose_key("masking") if needs_key else b"",
     )
+
+
+def current_policy(user: User, connection: Connection) -> contract.SessionPolicy:
+    """Return ``compile_policy``, or what it gave a moment ago under the version that is current.
+
+    Sign-ins come in bursts of one person (pools, tools that connect for each statement), and
+    compiling takes several times as long as all else that a sign-in does. Whatever changes a policy
+    raises the version in its own transaction, which is also all that live sessions go by; times
+    stand in the policy as data.
+    """
+    subject = (user.pk, user.username, user.display_name, connection.pk, connection.name)
+    key = (*subject, connection.engine, connection.database)
+    known = _compiled.get(key)
+    now = time.monotonic()
+    if known is not None and now - known[0] < _COMPILED_S and known[1].version == current_version():
+        return known[1]
+    policy = compile_policy(user, connection)
+    if len(_compiled) >= _COMPILED_POLICIES:
+        _compiled.clear()
+    _compiled[key] = (now, policy)
+    return policy
 
 
 def usable_grants(user: User, connection: Connection) -> QuerySet[Grant]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Q
 
 from querykeep_api.dbam.catalogs import latest
-from querykeep_api.dbam.compiler import compile_policy, usable_grants
-from querykeep_api.dbam.models import Connection, LiveSession, ProxyToken
+from querykeep_api.dbam.compiler import current_policy, usable_grants
+from querykeep_api.dbam.models import Connection, Grant, LiveSession, ProxyToken
 from querykeep_api.dbam.standing import refusal_of_person
 from querykeep_api.dbam.targets import target_of
 from querykeep_api.iam.facade import Agent, User, WebSession
@@ -63,10 +63,11 @@ def open_session(
         SignInRefused: The person may not use the connection now.
     """
     now = clock.now()
-    refusal = refusal_of_person(user, connection, now)
+    grants = list(usable_grants(user, connection))
+    refusal = refusal_of_person(user, connection, grants, now)
     if refusal is not None:
         raise SignInRefused(refusal)
-    policy = compile_policy(user, connection)
+    policy = current_policy(user, connection)
     stored = latest(connection.pk)
     with transaction.atomic():
         session = LiveSession.everything.create(
@@ -81,7 +82,7 @@ def open_session(
             agent=agent,
             web_session=web_session,
         )
-        _note_use(user, connection, proxy_token)
+        _note_use(user, grants, proxy_token)
     return SessionGrant(
         session_id=session.pk,
         route=route,
@@ -97,12 +98,17 @@ def _program(client: ClientInfo) -> str:
     return f"{client.program} {client.version}".strip()[:300]
 
 
-def _note_use(user: User, connection: Connection, token: ProxyToken | None) -> None:
+def _note_use(user: User, grants: Sequence[Grant], token: ProxyToken | None) -> None:
     """Note last use, a minute's grain: a sign-in storm writes each row once."""
     now = clock.now()
-    stale = Q(last_used_at=None) | Q(last_used_at__lt=now - _LAST_USED_GRAIN)
-    usable_grants(user, connection).filter(stale).update(last_used_at=now, is_dormant=False)
-    if token is not None:
-        ProxyToken.everything.filter(stale, pk=token.pk).update(last_used_at=now)
-    if user.last_sign_in_at is None or now - user.last_sign_in_at > _LAST_USED_GRAIN:
+
+    def is_stale(at: datetime | None) -> bool:
+        return at is None or now - at > _LAST_USED_GRAIN
+
+    unused = [grant.pk for grant in grants if grant.is_dormant or is_stale(grant.last_used_at)]
+    if unused:
+        Grant.everything.filter(pk__in=unused).update(last_used_at=now, is_dormant=False)
+    if token is not None and is_stale(token.last_used_at):
+        ProxyToken.everything.filter(pk=token.pk).update(last_used_at=now)
+    if is_stale(user.last_sign_in_at):
         User.everything.filter(pk=user.pk).update(last_sign_in_at=now)

@@ -47,8 +47,11 @@ def standing(session: LiveSession, now: datetime) -> End | None:
     return _credential(session, now) or _grants(session.user, session.connection, now)
 
 
-def refusal_of_person(user: User, connection: Connection, now: datetime) -> SignInRefusal | None:
-    """Return why an authenticated person may not open a session now, or None."""
+def refusal_of_person(
+    user: User, connection: Connection, grants: Sequence[Grant], now: datetime
+) -> SignInRefusal | None:
+    """Return why an authenticated person may not open a session now, or None; ``grants`` are his
+    usable ones."""
     if not user.is_active:
         return SignInRefusal("locked", "Your account is deactivated. Ask an administrator.")
     if user.is_locked(now):
@@ -59,7 +62,6 @@ def refusal_of_person(user: User, connection: Connection, now: datetime) -> Sign
         return SignInRefusal(
             "connection_disabled", f"The connection {connection.name} is disabled."
         )
-    grants = list(usable_grants(user, connection))
     if not grants:
         return SignInRefusal(
             "no_grant",

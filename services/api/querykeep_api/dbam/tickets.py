@@ -54,7 +54,8 @@ def make_ticket(
     now = clock.now()
     if connection is None:
         raise refuse("no_grant", f"You have no grant on {connection_ref} that holds now.")
-    refusal = refusal_of_person(agent.user, connection, now)
+    grants = list(usable_grants(agent.user, connection))
+    refusal = refusal_of_person(agent.user, connection, grants, now)
     if refusal is not None:
         raise SignInRefused(refusal)
     ticket = random_text(_TICKET_BITS)
