@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q
 
+from querykeep_api.dbam.compiler import usable_grants
 from querykeep_api.dbam.models import Connection, Ticket
 from querykeep_api.dbam.opening import SignInRefused, open_session, refuse
 from querykeep_api.dbam.standing import refusal_of_person
