@@ -12,11 +12,14 @@ import enum
 import json
 import types
 import typing
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin
 
 T = TypeVar("T")
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 class ContractError(ValueError):
@@ -29,16 +32,20 @@ def to_json(value: object) -> Any:
     Raises:
         TypeError: The value holds a type that no contract uses.
     """
-    if value is None or isinstance(value, (str, bool, int, float)):
-        return value.value if isinstance(value, enum.Enum) else value
+    kind: Any = type(value)
+    if kind in _PLAIN:
+        return value
+    names = _field_names(kind)
+    if names is not None:
+        return {name: to_json(getattr(value, name)) for name in names}
     if isinstance(value, enum.Enum):
         return value.value
+    if isinstance(value, (str, bool, int, float)):
+        return value
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, bytes):
         return base64.b64encode(value).decode("ascii")
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, (tuple, list)):
         return [to_json(item) for item in value]
     if isinstance(value, (set, frozenset)):
@@ -54,14 +61,16 @@ def from_json(cls: type[T], data: object) -> T:
     Raises:
         ContractError: A field is missing or has another type; the text names its path.
     """
-    return typing.cast(T, _read(cls, data, cls.__name__))
+    try:
+        return typing.cast(T, _reader(typing.cast(Any, cls))(data))
+    except (_MisfitError, ContractError):
+        # Read once more, more slowly: for the error's text, and for what is rare but right.
+        return typing.cast(T, _read(cls, data, cls.__name__))
 
 
 def dumps(value: object) -> bytes:
     """Return the canonical JSON bytes of a contract: sorted keys, no spaces, UTF-8."""
-    return json.dumps(
-        to_json(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False
-    ).encode("utf-8")
+    return _ENCODER.encode(to_json(value)).encode("utf-8")
 
 
 def loads(cls: type[T], data: bytes | str) -> T:
@@ -71,6 +80,140 @@ def loads(cls: type[T], data: bytes | str) -> T:
     except ValueError as error:
         raise ContractError(f"{cls.__name__}: not JSON: {error}") from error
     return from_json(cls, parsed)
+
+
+@cache
+def _field_names(kind: type) -> tuple[str, ...] | None:
+    if not dataclasses.is_dataclass(kind):
+        return None
+    return tuple(field.name for field in dataclasses.fields(kind))
+
+
+class _MisfitError(Exception):
+    """Data that the quick reader does not take; ``_read`` has the last word on it."""
+
+
+@cache
+def _reader(kind: Any) -> Callable[[Any], object]:
+    """Return the quick reader of a type. What it takes, it reads as ``_read`` does."""
+    origin = get_origin(kind)
+    if origin in (Union, types.UnionType):
+        return _union_reader(get_args(kind))
+    if origin in (tuple, list, frozenset):
+        return _sequence_reader(origin, get_args(kind))
+    if origin is dict:
+        return _dict_reader(_reader(get_args(kind)[1]))
+    if kind is Any or kind is object:
+        return lambda data: data
+    if not isinstance(kind, type):
+        return _refuse
+    if dataclasses.is_dataclass(kind):
+        return _dataclass_reader(kind)
+    if issubclass(kind, enum.Enum):
+        return _enum_reader({member.value: member for member in kind})
+    if kind in (str, int, bool):
+        return _exact_reader(kind)
+    return lambda data: _read_plain(kind, data, "")
+
+
+def _refuse(_data: object) -> object:
+    raise _MisfitError
+
+
+def _exact_reader(kind: type) -> Callable[[object], object]:
+    def read(data: object) -> object:
+        if type(data) is not kind:
+            raise _MisfitError
+        return data
+
+    return read
+
+
+def _enum_reader(members: dict[Any, object]) -> Callable[[Any], object]:
+    def read(data: Any) -> object:
+        try:
+            return members[data]
+        except (KeyError, TypeError):
+            raise _MisfitError from None
+
+    return read
+
+
+def _dict_reader(read_value: Callable[[object], object]) -> Callable[[Any], object]:
+    def read(data: Any) -> object:
+        if not isinstance(data, dict):
+            raise _MisfitError
+        return {str(key): read_value(item) for key, item in data.items()}
+
+    return read
+
+
+def _union_reader(options: tuple[Any, ...]) -> Callable[[Any], object]:
+    takes_none = type(None) in options
+    readers = [_reader(option) for option in options if option is not type(None)]
+
+    def read(data: Any) -> object:
+        if data is None and takes_none:
+            return None
+        if len(readers) != 1:
+            raise _MisfitError
+        return readers[0](data)
+
+    return read
+
+
+def _sequence_reader(origin: Any, args: tuple[Any, ...]) -> Callable[[Any], object]:
+    if origin is tuple and not (len(args) == 2 and args[1] is Ellipsis):
+        readers = [_reader(arg) for arg in args]
+
+        def read_fixed(data: Any) -> object:
+            if not isinstance(data, list) or len(data) != len(readers):
+                raise _MisfitError
+            return tuple([read(item) for read, item in zip(readers, data, strict=True)])
+
+        return read_fixed
+    read_item = _reader(args[0])
+
+    def read(data: Any) -> object:
+        if not isinstance(data, list):
+            raise _MisfitError
+        return origin([read_item(item) for item in data])
+
+    return read
+
+
+def _dataclass_reader(kind: type) -> Callable[[Any], object]:
+    plan: list[tuple[str, Callable[[Any], object], bool]] | None = None
+
+    def make_plan() -> list[tuple[str, Callable[[Any], object], bool]]:
+        found = _hints(kind)
+        return [
+            (
+                field.name,
+                _reader(found[field.name]),
+                field.default is dataclasses.MISSING
+                and field.default_factory is dataclasses.MISSING,
+            )
+            for field in dataclasses.fields(kind)
+        ]
+
+    def read(data: Any) -> object:
+        nonlocal plan
+        if type(data) is kind:
+            return data
+        if not isinstance(data, dict):
+            raise _MisfitError
+        if plan is None:
+            plan = make_plan()  # not before: a type may hold itself
+        values = {}
+        for name, read_value, needed in plan:
+            if name in data:
+                values[name] = read_value(data[name])
+            elif needed:
+                raise _MisfitError
+        return kind(**values)
+
+    return read
 
 
 @cache
