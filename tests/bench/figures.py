@@ -15,12 +15,21 @@ import psycopg
 import pymysql
 from tests.bench.decisions import decision_times
 from tests.bench.editor import editor_times
-from tests.bench.measures import Figure, Plan, memory_above_idle
+from tests.bench.measures import (
+    KIB_PER_MB,
+    Figure,
+    Plan,
+    memory_above_idle,
+    processor_time_s,
+)
 from tests.bench.roads import Road, direct, haproxy, pgbouncer, querykeep, run
 from tests.fix_system import System
 
 PGBENCH_SCALE = 5
 LONGEST_PGBENCH_S = 60
+MICROSECONDS = 1_000_000
+# Fewer than the demo's database takes, beside what else is connected there.
+IDLE_SESSIONS = 50
 # 2,000 customers beside 500 orders: a million rows of real columns, four of them masked.
 MILLION_ROWS = (
     "SELECT c.id, c.name, c.email, c.phone, c.rrn, c.card_number "
@@ -46,43 +55,73 @@ def measure(
 
 
 def pgbench_select(system: System, plan: Plan) -> Iterator[list[Figure]]:
-    """`pgbench -S` with 1 and 8 clients, simple and prepared protocol."""
+    """`pgbench -S` with 1 and 8 clients, simple and prepared protocol: rate, and the processor time
+    of the process in between per statement (the clients' sign-ins are in it)."""
     program = _pgbench()
     _prepare_pgbench(system, program)
     with ExitStack() as stack:
         roads = [
             direct(system.postgresql),
             stack.enter_context(pgbouncer(system.postgresql)),
-            querykeep(system.postgresql, "developer"),
+            querykeep(system.postgresql, "developer", pid=system.pids["proxy"]),
         ]
         for protocol in ("simple", "prepared"):
             for clients in (1, 8):
+                used: dict[str, list[float]] = {road.name: [] for road in roads if road.pid}
 
-                def once(road: Road, protocol: str = protocol, clients: int = clients) -> float:
-                    return _select_rate(
+                def once(
+                    road: Road,
+                    protocol: str = protocol,
+                    clients: int = clients,
+                    used: dict[str, list[float]] = used,
+                ) -> float:
+                    before = processor_time_s(road.pid) if road.pid else 0.0
+                    rate, count = _select_rate(
                         [program, "-n", "-S", "-M", protocol, "-c", str(clients), "-j", "1"],
                         road,
                         seconds=plan.seconds,
                     )
+                    if road.pid:
+                        spent = processor_time_s(road.pid) - before
+                        used[road.name].append(spent / count * MICROSECONDS)
+                    return rate
 
-                yield measure(
-                    "pgbench_select", "tps", roads, once, plan, clients=clients, protocol=protocol
-                )
+                detail: dict[str, object] = {"clients": clients, "protocol": protocol}
+                yield measure("pgbench_select", "tps", roads, once, plan, **detail)
+                yield [
+                    Figure("pgbench_select_cpu", name, "us/statement", tuple(rounds), detail)
+                    for name, rounds in used.items()
+                ]
 
 
-def _select_rate(command: list[str], road: Road, *, seconds: int) -> float:
-    """Return pgbench's rate without the time of sign-in.
+def _select_rate(command: list[str], road: Road, *, seconds: int) -> tuple[float, int]:
+    """Return pgbench's rate without the time of sign-in, and how many statements ran.
 
     Its clock starts before its clients sign in: on a busy machine that alone can use up the time,
     and pgbench then prints no rate. So it is given more, until there is one.
     """
     while True:
         output = run([*command, "-T", str(seconds), road.database], road.libpq_environment())
-        if re.search(r"actually processed: 0$", output, re.MULTILINE) is None:
-            return _found(r"tps = ([\d.]+)", output)
+        count = int(_found(r"actually processed: (\d+)", output))
+        if count:
+            return _found(r"tps = ([\d.]+)", output), count
         if seconds > LONGEST_PGBENCH_S:
             raise ValueError(f"no transaction on {road.name} within {seconds} s: {output[-500:]!r}")
         seconds *= 2
+
+
+def idle_session_memory(system: System, plan: Plan) -> Iterator[list[Figure]]:
+    """What an idle session takes of the proxy's memory."""
+    road = querykeep(system.postgresql, "developer")
+    _connected(road).close()  # what the first session of a process loads is not a session's
+    kilobytes: list[float] = []
+    for _round in range(plan.rounds):
+        with ExitStack() as stack, memory_above_idle(system.pids["proxy"]) as used:
+            for _session in range(IDLE_SESSIONS):
+                stack.enter_context(_connected(road))
+            kilobytes.append(used.now_mb() * KIB_PER_MB / IDLE_SESSIONS)
+    detail: dict[str, object] = {"sessions": IDLE_SESSIONS, "engine": "postgresql"}
+    yield [Figure("idle_session_memory", "querykeep", "KB/session", tuple(kilobytes), detail)]
 
 
 def postgresql_connect(system: System, plan: Plan) -> Iterator[list[Figure]]:
@@ -168,6 +207,7 @@ def mariadb_connect(system: System, plan: Plan) -> Iterator[list[Figure]]:
 FIGURES: dict[str, Callable[[System, Plan], Iterator[list[Figure]]]] = {
     "pgbench_select": pgbench_select,
     "postgresql_connect": postgresql_connect,
+    "idle_session_memory": idle_session_memory,
     "postgresql_million_rows": postgresql_million_rows,
     "mariadb_point_query": mariadb_point_query,
     "mariadb_connect": mariadb_connect,
@@ -189,14 +229,7 @@ def _pgbench() -> str:
 def _prepare_pgbench(system: System, program: str) -> None:
     """Make pgbench's tables, which the connection's stored account may read."""
     road = direct(system.postgresql)
-    with psycopg.connect(
-        host=road.host,
-        port=road.port,
-        user=road.user,
-        password=road.password,
-        dbname=road.database,
-        autocommit=True,
-    ) as connection:
+    with _connected(road) as connection:
         row = connection.execute("SELECT to_regclass('pgbench_history')").fetchone()
         if row is None or row[0] is None:
             run([program, "-i", "-q", "-s", str(PGBENCH_SCALE)], road.libpq_environment())
@@ -210,18 +243,23 @@ def _wait_until_known(road: Road) -> None:
     deadline = time.monotonic() + 60
     while True:
         try:
-            with psycopg.connect(
-                host=road.host,
-                port=road.port,
-                user=road.user,
-                password=road.password,
-                dbname=road.database,
-            ) as connection:
+            with _connected(road) as connection:
                 connection.execute("SELECT abalance FROM pgbench_accounts WHERE aid = 1")
             return
         except psycopg.Error:
             if time.monotonic() > deadline:
                 raise
+
+
+def _connected(road: Road) -> "psycopg.Connection[tuple[object, ...]]":
+    return psycopg.connect(
+        host=road.host,
+        port=road.port,
+        user=road.user,
+        password=road.password,
+        dbname=road.database,
+        autocommit=True,
+    )
 
 
 def _mariadb(road: Road) -> "pymysql.Connection[pymysql.cursors.Cursor]":

@@ -1,5 +1,6 @@
 """What a measurement is, and how a process's memory is watched."""
 
+import os
 import statistics
 import threading
 from collections.abc import Iterator, Sequence
@@ -64,10 +65,21 @@ class MemoryUse:
         """Look once."""
         self.peak_mb = max(self.peak_mb, self._resident_mb() - self._idle)
 
+    def now_mb(self) -> float:
+        """Return how much it holds above what it held at first."""
+        return self._resident_mb() - self._idle
+
     def _resident_mb(self) -> float:
         status = Path(f"/proc/{self._pid}/status").read_text()
         line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
         return int(line.split()[1]) / KIB_PER_MB
+
+
+def processor_time_s(pid: int) -> float:
+    """Return the processor time that a process has used, its threads included."""
+    status = Path(f"/proc/{pid}/stat").read_text()
+    fields = status[status.rindex(")") + 2 :].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager

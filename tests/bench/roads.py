@@ -21,7 +21,8 @@ READY_TIMEOUT_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Road:
-    """One way to a database. `name`: direct, pgbouncer, haproxy or querykeep."""
+    """One way to a database. `name`: direct, pgbouncer, haproxy or querykeep; `pid`: the process in
+    between, 0 where there is none."""
 
     name: str
     port: int
@@ -29,6 +30,7 @@ class Road:
     password: str = field(repr=False)
     database: str
     host: str = HOST
+    pid: int = 0
 
     def libpq_environment(self) -> dict[str, str]:
         """Return the environment with which libpq's programs take this road."""
@@ -49,10 +51,17 @@ def direct(connection: DemoConnection) -> Road:
     return Road("direct", bare.port, bare.user, bare.password, bare.database)
 
 
-def querykeep(connection: DemoConnection, account: str) -> Road:
+def querykeep(connection: DemoConnection, account: str, *, pid: int = 0) -> Road:
     """The governed road, by the proxy token of a demo account."""
     token = connection.tokens[account]
-    return Road("querykeep", connection.port, token.username, token.password, connection.database)
+    return Road(
+        "querykeep",
+        connection.port,
+        token.username,
+        token.password,
+        connection.database,
+        pid=pid,
+    )
 
 
 @contextmanager
@@ -73,8 +82,8 @@ def pgbouncer(connection: DemoConnection) -> Iterator[Road]:
             "pool_mode = session\nmax_client_conn = 200\ndefault_pool_size = 100\n"
             "log_connections = 0\nlog_disconnections = 0\n"
         )
-        with _process(folder, ["pgbouncer", str(configuration)], port):
-            yield Road("pgbouncer", port, bare.user, bare.password, bare.database)
+        with _process(folder, ["pgbouncer", str(configuration)], port) as pid:
+            yield Road("pgbouncer", port, bare.user, bare.password, bare.database, pid=pid)
 
 
 @contextmanager
@@ -89,8 +98,8 @@ def haproxy(connection: DemoConnection) -> Iterator[Road]:
             "  timeout server 10m\n"
             f"listen bench\n  bind {HOST}:{port}\n  server target {bare.host}:{bare.port}\n"
         )
-        with _process(folder, ["haproxy", "-db", "-f", str(configuration)], port):
-            yield Road("haproxy", port, bare.user, bare.password, bare.database)
+        with _process(folder, ["haproxy", "-db", "-f", str(configuration)], port) as pid:
+            yield Road("haproxy", port, bare.user, bare.password, bare.database, pid=pid)
 
 
 @contextmanager
@@ -105,7 +114,7 @@ def _folder() -> Iterator[Path]:
 
 
 @contextmanager
-def _process(folder: Path, command: list[str], port: int) -> Iterator[None]:
+def _process(folder: Path, command: list[str], port: int) -> Iterator[int]:
     program = shutil.which(command[0], path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
         raise ProcessError(f"{command[0]} is not installed: `make bench` installs it")
@@ -122,7 +131,7 @@ def _process(folder: Path, command: list[str], port: int) -> Iterator[None]:
     try:
         if not wait_for(lambda: not port_is_free(port), timeout_s=READY_TIMEOUT_S):
             raise ProcessError(f"{command[0]} did not listen:\n{log_tail(log)}")
-        yield
+        yield identity.pid
     finally:
         stop(identity, timeout_s=10)
 

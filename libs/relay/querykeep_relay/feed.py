@@ -56,6 +56,7 @@ class PolicyFeed:
         self._behind: set[str] = set()
         self._changed = trio.Event()
         self._beating = trio.Lock()
+        self._is_over = False
         self.reachable = False
 
     @property
@@ -114,13 +115,24 @@ class PolicyFeed:
 
     async def _until_ends(self, over: trio.CancelScope) -> None:
         """Sessions end in bursts too, and their ends are news only to people."""
-        await self._tell.wait()
-        await trio.sleep(_END_BURST_S)
-        over.cancel()
+        while True:
+            await self._tell.wait()
+            await trio.sleep(_END_BURST_S)
+            self._tell = trio.Event()
+            if self._ended:  # not yet told by a beat for another reason
+                over.cancel()
 
     async def beat(self) -> None:
-        """Ask once and apply the answer."""
+        """Ask once and apply the answer; nothing after ``finish``."""
         async with self._beating:
+            if not self._is_over:
+                await self._beat()
+
+    async def finish(self) -> None:
+        """Beat for the last time. No call may be on its way when the process's tasks are cancelled:
+        the API would take it, and nobody its answer."""
+        async with self._beating:
+            self._is_over = True
             await self._beat()
 
     async def _beat(self) -> None:

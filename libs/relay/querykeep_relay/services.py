@@ -147,7 +147,7 @@ async def open_services(
             finally:
                 with trio.move_on_after(settings.flush_s) as scope:
                     scope.shield = True
-                    await services.feed.beat()
+                    await services.feed.finish()
                     await services.shipper.flushed()
                 nursery.cancel_scope.cancel()
     finally:
