@@ -109,10 +109,7 @@ class Maker:
         roll = self.random.random()
         if roll < 0.14:
             return self._write()
-        text = self._query(0)
-        if roll > 0.97:
-            return f"EXPLAIN {text}"
-        return text
+        return self._query(0)
 
     def _pick(self, items: tuple[str, ...] | list[str]) -> str:
         return self.random.choice(items)
