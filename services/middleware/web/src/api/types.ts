@@ -1,5 +1,7 @@
 /** What `/api/v1` carries, as docs/seams.md names it. Times are RFC 3339 text, ids opaque text. */
 
+import type { Reason } from '@/lib/editor-messages.gen'
+
 export interface Page<T> {
   results: T[]
   next: string | null
@@ -410,6 +412,7 @@ export interface AuditStatement extends Entry {
   duration_ms: number | null
   error: string
   error_code: string
+  reason: Reason | null
   digest: string
   session_id: string
   policy_version: string
@@ -437,6 +440,7 @@ export interface VerifyReport {
 export interface ExplainAnswer {
   verdict: Verdict
   message: string
+  reason: Reason | null
   next_step: string
   kind: string
   objects: string[]

@@ -13,6 +13,7 @@ import { Facts, PageHeader, Section, Tags, usePageTitle } from '@/components/ui/
 import { RefSelect } from '@/components/ui/RefSelect'
 import { RuleLink } from '@/components/ui/RuleLink'
 import { Empty, ErrorPanel } from '@/components/ui/States'
+import { useRefusalText } from '@/lib/refusal-text'
 
 const TONES: Record<string, Tone> = {
   allow: 'ok',
@@ -82,13 +83,14 @@ export function Explain() {
 
 function Decision({ answer }: { answer: ExplainAnswer }) {
   const { t } = useTranslation()
+  const message = useRefusalText(answer.reason, answer.message)
   return (
     <>
       <Section>
         <Facts
           items={[
             [t('statements.verdict'), <VerdictBadge key="v" verdict={answer.verdict} />],
-            ...(answer.message ? ([[t('explain.message'), answer.message]] as [string, string][]) : []),
+            ...(answer.message ? ([[t('explain.message'), message]] as [string, string][]) : []),
             ...(answer.next_step ? ([[t('explain.nextStep'), answer.next_step]] as [string, string][]) : []),
             [t('statements.kind'), answer.kind.toUpperCase()],
             [t('statements.objects'), <Tags key="o" items={answer.objects} />],

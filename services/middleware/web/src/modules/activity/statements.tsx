@@ -13,6 +13,7 @@ import { RuleLink } from '@/components/ui/RuleLink'
 import { Empty } from '@/components/ui/States'
 import { Time } from '@/components/ui/Time'
 import { formatBytes, formatDuration, formatNumber } from '@/lib/format'
+import { useRefusalText } from '@/lib/refusal-text'
 
 const VERDICTS: Verdict[] = ['allowed', 'masked', 'denied', 'needs_approval', 'needs_reason']
 const ROUTES = ['editor', 'agent', 'agentless', 'request']
@@ -142,6 +143,7 @@ export function StatementPage() {
 function StatementDetail({ entry }: { entry: AuditStatement }) {
   const { t, i18n } = useTranslation()
   const can = useCan()
+  const error = useRefusalText(entry.reason, entry.error)
   const client = [entry.client.program, entry.client.version].filter(Boolean).join(' ')
   return (
     <>
@@ -174,7 +176,7 @@ function StatementDetail({ entry }: { entry: AuditStatement }) {
         <Facts
           items={[
             [t('statements.outcome'), <OutcomeBadge key="o" outcome={entry.outcome} />],
-            ...(entry.error ? ([[t('statements.error'), `${entry.error}${entry.error_code ? ` (${entry.error_code})` : ''}`]] as [string, string][]) : []),
+            ...(entry.error ? ([[t('statements.error'), `${error}${entry.error_code ? ` (${entry.error_code})` : ''}`]] as [string, string][]) : []),
             [t('statements.at'), <Time key="a" at={entry.started_at} exact />],
             [t('statements.duration'), entry.duration_ms === null ? '' : formatDuration(entry.duration_ms)],
             [t('statements.rows'), entry.rows === null ? '' : formatNumber(Number(entry.rows), i18n.language)],
