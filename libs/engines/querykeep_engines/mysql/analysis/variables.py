@@ -1,7 +1,7 @@
 """Session variables by what setting them can bring about. One that is not listed is refused where
 anything is masked: an unknown limit may end a statement depending on how much is stored.
 
-Reviewed against the session variables of MariaDB 10.11 and 11.8 and MySQL 9.7 (``manifests/``).
+Reviewed against the session variables of MariaDB 10.11 and MySQL 9.7.
 """
 
 from __future__ import annotations
