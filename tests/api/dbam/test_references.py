@@ -31,7 +31,7 @@ def test_names_and_ids_say_the_same(as_owner: Any, body: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize(
-    "user", ["nobody", {"name": "nobody"}, {"id": "nobody", "name": "analyst"}, "x" * 500, "a\x00b"]
+    "user", ["nobody", {"name": "nobody"}, {"id": "nobody", "name": "analyst"}, "x" * 500]
 )
 def test_what_nothing_is_called_is_refused(as_owner: Any, body: dict[str, Any], user: Any) -> None:
     answer = as_owner.post("grants", {**body, "user": user})
