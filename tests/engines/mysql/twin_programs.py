@@ -168,6 +168,8 @@ class Maker:
         if self._ordered and self._chance(0.15):
             items[-1] = f"{self._window(plain, hidden)} o{width}"
         if self._chance(0.04) and hidden and not self._ordered:
+            # No bare column stands beside it: which row that shows is left to the plan.
+            items = [f"COUNT(*) o{i + 1}" for i in range(width)]
             items[-1] = f"{self._pick(_AGGREGATES).format(self._pick(hidden))} o{width}"
         distinct = "DISTINCT " if self._chance(0.04) else ""
         text = f"SELECT {distinct}{', '.join(items)} FROM {source}"

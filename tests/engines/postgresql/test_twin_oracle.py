@@ -135,8 +135,8 @@ _CTE = re.compile(r"(\w+)(?:\([^)]*\))? AS (?:MATERIALIZED )?\((?:SELECT|WITH|VA
 
 def _is_reviewed(text: str) -> bool:
     """Return whether a disagreement is explained: it is on the list, it reads the materialized
-    view, or a common table expression
-    is never referred to: the server then does not read it, while the facts name what it would."""
+    view, or a common table expression is never referred to: the server then does not read it, while
+    the facts name what it would."""
     if any(text.startswith(start) for start in REVIEWED) or _MATERIALIZED in text:
         return True
     names = [name for name in _CTE.findall(text) if name.startswith("w") or name == "unused"]
