@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -74,6 +75,19 @@ def test_deleted_grant_ends_the_session(point: Point, shop: Shop) -> None:
     assert answer["changes"] == [{"kind": "connection", "id": shop.connection.pk}]
     assert answer["end"][0]["reason"] == "revoked"
     assert "shop" in answer["end"][0]["message"]
+
+
+def test_an_older_grant_that_ran_out_is_not_why_a_session_ends(point: Point, shop: Shop) -> None:
+    from querykeep_api.dbam.actions.grants import do_delete_grant
+    from querykeep_api.dbam.models import Grant
+    from querykeep_api.kernel.ids import new_id
+
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    old = Grant.objects.get(pk=shop.grant.pk)
+    old.pk, old.valid_until = new_id(), yesterday
+    old.save(force_insert=True)
+    do_delete_grant(shop.grant, acting_user=None)
+    assert point.ends() == {point.session_id: "revoked"}
 
 
 def test_deleted_token_ends_the_session(point: Point, shop: Shop) -> None:

@@ -44,7 +44,7 @@ def standing(session: LiveSession, now: datetime) -> End | None:
         )
     if not session.user.is_active:
         return End(EndReason.USER_DISABLED, "Your account was deactivated.")
-    return _credential(session, now) or _grants(session.user, session.connection, now)
+    return _credential(session, now) or _grants(session, now)
 
 
 def refusal_of_person(
@@ -92,10 +92,14 @@ def _credential(session: LiveSession, now: datetime) -> End | None:
     return None
 
 
-def _grants(user: User, connection: Connection, now: datetime) -> End | None:
+def _grants(session: LiveSession, now: datetime) -> End | None:
+    user, connection = session.user, session.connection
     if usable_grants(user, connection).exists():
         return None
-    ran_out = Grant.of_person(user.pk).filter(connection=connection, valid_until__lte=now)
+    # What had run out before the session began never carried it.
+    ran_out = Grant.of_person(user.pk).filter(
+        connection=connection, valid_until__lte=now, valid_until__gt=session.opened_at
+    )
     if ran_out.exists():
         return End(EndReason.EXPIRED, f"Your access to {connection.name} has run out.")
     return End(EndReason.REVOKED, f"Your access to {connection.name} was revoked.")
