@@ -83,7 +83,7 @@ def test_an_older_grant_that_ran_out_is_not_why_a_session_ends(point: Point, sho
     from querykeep_api.kernel.ids import new_id
 
     yesterday = datetime.now(UTC) - timedelta(days=1)
-    old = Grant.objects.get(pk=shop.grant.pk)
+    old = Grant.of_person(shop.user.pk).get(pk=shop.grant.pk)
     old.pk, old.valid_until = new_id(), yesterday
     old.save(force_insert=True)
     do_delete_grant(shop.grant, acting_user=None)
