@@ -25,10 +25,15 @@ def check_on_server(case: PolicyCase, twins: Twins) -> str:
             return f"the session answered {seen.verdict}, not refused: {seen.data[:300]!r}"
         if case.because.lower().encode() not in seen.data.lower():
             return f"refused with another text: {seen.data[:600]!r}"
+    elif case.fails:
+        if seen.verdict != "failed" or case.fails.encode() not in seen.data:
+            return f"it should fail with the server's own text: {seen.verdict} {seen.data[:600]!r}"
     elif seen.verdict != "ok":
         return f"it should run, but was {seen.verdict}: {seen.data[:600]!r}"
     if case.verdict == "allowed":
         bare = observe(twins, World.HERE, road, program, governed=False)[-1]
+        if case.fails and case.fails.encode() not in bare.data:
+            return ""  # The guard's own words in place of the server's.
         if not seen.same_as(bare, program):
             return f"the guard changed an answer with nothing to hide: {seen.data!r} {bare.data!r}"
         there = observe(twins, World.THERE, road, program, governed=False)[-1]

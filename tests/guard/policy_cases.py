@@ -13,11 +13,13 @@ every other file there is a group of cases:
     - {allowed: "SELECT id FROM customers"}
 
 ``because`` is a part of the refusal's text. ``columns`` names each result column's masker, ``-``
-for none. ``before`` are statements sent first in the same session, ``shown_by`` those that would
-show what the statement did if it were let through, ``alike`` says why a refused statement cannot
-tell two databases apart when it is let through (else the twin test demands that it does),
-``unsteady`` why it differs from run to run by itself (then nobody demands anything), ``since`` and
-``until`` bound the server's version, ``relax`` opens clauses of a rule: ``{M-1: [where]}``.
+for none. ``fails`` is a part of the error that a statement let through gets: the server's own, or
+what stands in its place. ``before`` are statements sent first in the same session, ``shown_by``
+those that would show what the statement did if it were let through, ``alike`` says why a refused
+statement cannot tell two databases apart when it is let through (else the twin test demands that it
+does), ``unsteady`` why it differs from run to run by itself (then nobody demands anything),
+``since`` and ``until`` bound the server's version, ``relax`` opens clauses of a rule: ``{M-1:
+[where]}``.
 """
 
 from __future__ import annotations
@@ -52,6 +54,7 @@ _OPTIONS = frozenset(
     {
         "because",
         "columns",
+        "fails",
         "before",
         "shown_by",
         "alike",
@@ -74,6 +77,7 @@ class PolicyCase:
     statement: str
     because: str = ""
     columns: tuple[str, ...] | None = None
+    fails: str = ""
     before: tuple[str, ...] = ()
     shown_by: tuple[str, ...] = ()
     alike: str = ""
@@ -153,6 +157,7 @@ def _case(engine: str, file: str, entry: dict[str, Any]) -> PolicyCase:
         statement=entry[verdict].strip(),
         because=entry.get("because", ""),
         columns=None if columns is None else tuple(columns),
+        fails=entry.get("fails", ""),
         before=_texts(entry.get("before")),
         shown_by=_texts(entry.get("shown_by")),
         alike=entry.get("alike", ""),

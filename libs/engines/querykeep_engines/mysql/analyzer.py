@@ -182,6 +182,7 @@ class MysqlAnalyzer:
                 about_accounts=tokens[0].value in _ACCOUNT_WORDS and not _is_rows(tree),
                 start=start,
             ),
+            touches=tuple(record.touches),
         )
         if start:
             facts = replace(

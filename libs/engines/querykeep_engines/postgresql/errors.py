@@ -6,12 +6,15 @@ which code is DESIGN §6.
 
 from __future__ import annotations
 
+import enum
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import assert_never
 
 from querykeep_engines.postgresql.wire import encode
 from querykeep_engines.postgresql.wire.backend import read_error_fields
 from querykeep_guard.contracts.session import EndReason, SignInRefusal
-from querykeep_guard.policy.decision import Decision
+from querykeep_guard.policy.decision import Decision, MaskPlan
 
 PROTOCOL_VIOLATION = "08P01"
 CONNECTION_FAILURE = "08006"
@@ -111,9 +114,54 @@ def decision_error(decision: Decision) -> PgError:
     return PgError(code, message, hint, decision.position)
 
 
+class Texts(enum.Enum):
+    """How much of an error or a notice of the target the client is told."""
+
+    WHOLE = "whole"
+    WITHOUT_PLACES = "without_places"
+    CODES_AND_NAMES = "codes_and_names"
+
+    __hash__ = object.__hash__
+
+
+_ORDER = (Texts.WHOLE, Texts.WITHOUT_PLACES, Texts.CODES_AND_NAMES)
+
+
+def texts_under(plans: Iterable[MaskPlan]) -> Texts:
+    """Return how much may be told of what runs under these plans together."""
+    found = Texts.WHOLE
+    for plan in plans:
+        own = Texts.CODES_AND_NAMES if plan.redact_errors else Texts.WHOLE
+        if plan.redact_places and not plan.redact_errors:
+            own = Texts.WITHOUT_PLACES
+        found = max(found, own, key=_ORDER.index)
+    return found
+
+
+_PLACELESS_CLASSES = frozenset({"22", "23", "42"})
+"""Data exceptions, integrity constraint violations, access rules: their own texts name no place of
+a row. Those of locks and conflicts may (``while locking tuple (0,1) in relation …``)."""
+
 _KEPT_WHEN_REDACTED = "SVC"
 _NAMES_WHEN_REDACTED = "scn"
 """Schema, column and constraint names are names, not values; table (t) and type (d) as well."""
+
+
+def told(payload: bytes, texts: Texts) -> tuple[tuple[str, str], ...]:
+    """Return the fields of an error or notice that the client is told."""
+    match texts:
+        case Texts.WHOLE:
+            return read_error_fields(payload)
+        case Texts.CODES_AND_NAMES:
+            return redact(payload)
+        case Texts.WITHOUT_PLACES:
+            fields = read_error_fields(payload)
+            code = next((value for key, value in fields if key == "C"), "")
+            if code[:2] not in _PLACELESS_CLASSES:
+                return redact(payload)
+            return tuple((key, value) for key, value in fields if key != "W")
+        case _:
+            assert_never(texts)
 
 
 def redact(payload: bytes) -> tuple[tuple[str, str], ...]:

@@ -28,13 +28,16 @@ class MaskPlan:
     """How the rows of one result are to be masked. ``width`` is the number of result columns that
     the plan was made for; any other width ends the result. ``origins`` holds, per column, what the
     protocol must name as its origin, or None where it cannot tell. ``redact_errors``: a masked
-    column is in reach, so error and notice texts are cut down to code and names."""
+    column is in reach, so error and notice texts are cut down to code and names.
+    ``redact_places``: no value of a table with masked columns is in reach, but its rows are looked
+    up by a key; texts may stay, but not what tells where a row of it stands."""
 
     width: int | None
     masks: tuple[ColumnMask, ...] = ()
     names: tuple[str, ...] = ()
     origins: tuple[ColumnOrigin | None, ...] = ()
     redact_errors: bool = False
+    redact_places: bool = False
 
 
 @dataclass(frozen=True, slots=True)

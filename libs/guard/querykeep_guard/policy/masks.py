@@ -89,7 +89,8 @@ def check_masks(
         masks=tuple(masks),
         names=() if outputs is None else tuple(output.name for output in outputs),
         origins=() if outputs is None else tuple(output.origin for output in outputs),
-        redact_errors=bool(masked_relations),
+        redact_errors=_tells_values(facts, index),
+        redact_places=bool(masked_relations),
     )
 
 
@@ -171,6 +172,21 @@ def _masked_relations(
         if name not in found and (masking := index.masking_of(name)):
             found[name] = masking
     return found
+
+
+def _tells_values(facts: StatementFacts, index: PolicyIndex) -> bool:
+    """Return whether an error text could quote a value that a mask hides.
+
+    A foreign key that leads to a table with masked columns looks up rows there by columns that
+    nothing hides, and quotes but the value that was to be found.
+    """
+    named = {*facts.reads, *facts.writes, *facts.touches}
+    named.update(
+        use.column.relation
+        for use in facts.columns
+        if use.role is not ColumnRole.JUDGED or index.column_rules(use.column).masking
+    )
+    return any(index.masking_of(name) for name in named)
 
 
 def _check_kind(

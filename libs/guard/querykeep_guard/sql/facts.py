@@ -165,7 +165,9 @@ class StatementFacts:
     cannot be known (then ``problems`` says so). ``literals_matter``: the decision may change with
     literal values, so that a cache must key on the whole text. ``written`` are columns written
     (INSERT without a list: all). ``has_where`` is None where the question makes no sense.
-    ``names`` are cursor or prepared names that it makes, uses or drops, as (action, name)."""
+    ``names`` are cursor or prepared names that it makes, uses or drops, as (action, name).
+    ``touches`` are relations that it does not name, whose rows it may change all the same: heirs
+    and partitions, tables below a view, rows that a foreign key's cascade reaches."""
 
     text: str
     start: int
@@ -187,6 +189,7 @@ class StatementFacts:
     problems: tuple[Problem, ...] = ()
     extra: tuple[tuple[str, str], ...] = field(default=())
     redacted_text: str | None = None
+    touches: tuple[RelationName, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

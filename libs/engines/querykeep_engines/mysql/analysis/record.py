@@ -36,6 +36,7 @@ class Record:
     database: str
     reads: dict[RelationName, None] = field(default_factory=dict)
     writes: dict[RelationName, None] = field(default_factory=dict)
+    touches: dict[RelationName, None] = field(default_factory=dict)
     uses: dict[_UseKey, int] = field(default_factory=dict)
     functions: dict[str, None] = field(default_factory=dict)
     settings: list[SettingChange] = field(default_factory=list)

@@ -179,8 +179,20 @@ class WriteAnalysis(QueryAnalysis):
         for other, constraint in self.record.index.referencing(relation):
             if touched is not None and not touched & {c.lower() for c in constraint.ref_columns}:
                 continue
+            self._cascaded(other)
             self._judged(RelationName(other.schema, other.name), constraint.columns, "foreign key")
             self._judged(name, constraint.ref_columns, "foreign key")
+
+    def _cascaded(self, relation: Relation) -> None:
+        """Note that rows may go or change with those that they refer to, and others with them: the
+        catalog does not say what a foreign key does then."""
+        todo = [relation]
+        while todo:
+            found = todo.pop()
+            name = RelationName(found.schema, found.name)
+            if name not in self.record.touches:
+                self.record.touches[name] = None
+                todo.extend(child for child, _ in self.record.index.referencing(found))
 
     @staticmethod
     def _named_in(definition: str, relation: Relation) -> set[str]:

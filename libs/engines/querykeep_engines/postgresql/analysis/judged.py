@@ -6,11 +6,15 @@ noted as ``ColumnRole.JUDGED``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from querykeep_engines.postgresql.analysis.model import Clause, Findings
 from querykeep_guard.contracts.catalog import Constraint, Relation
-from querykeep_guard.sql.facts import ColumnName, ColumnRole
+from querykeep_guard.sql.facts import ColumnName, ColumnRole, RelationName
+
+_CASCADES = re.compile(r" ON (?:UPDATE|DELETE) (?:CASCADE|SET)\b")
+"""As ``pg_get_constraintdef`` writes an action that changes rows of the table that refers."""
 
 
 def judge(
@@ -31,6 +35,7 @@ def judge(
         made = {column.name for column in relation.columns if column.generated}
         written = written | made
     for base in _bases(relation, f):
+        f.touches[RelationName(base.schema, base.name)] = None
         if event != "delete":
             _indexes(base, written, f)
             _constraints(base, written, f)
@@ -100,7 +105,24 @@ def _referencing(relation: Relation, written: frozenset[str] | None, f: Findings
         if _touches(constraint.ref_columns, written):
             word = f'constraint "{constraint.name}"'
             _use(child, constraint.columns, word, f)
+            if _CASCADES.search(constraint.definition):
+                _cascaded(child, f)
             _use(relation, constraint.ref_columns, word, f)
+
+
+def _cascaded(relation: Relation, f: Findings) -> None:
+    """Note the rows that go or change with others, and those that go or change with them."""
+    todo = [relation]
+    while todo:
+        found = todo.pop()
+        name = RelationName(found.schema, found.name)
+        if name in f.touches:
+            continue
+        f.touches[name] = None
+        for child, constraint in f.names.shared.referencing.get((found.schema, found.name), ()):
+            assert isinstance(constraint, Constraint)
+            if _CASCADES.search(constraint.definition):
+                todo.append(child)
 
 
 def _triggers(relation: Relation, event: str, f: Findings) -> None:

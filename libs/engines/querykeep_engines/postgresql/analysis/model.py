@@ -172,6 +172,7 @@ class Findings:
     reads: dict[RelationName, None] = field(default_factory=dict)
     view_reads: dict[RelationName, None] = field(default_factory=dict)
     writes: dict[RelationName, None] = field(default_factory=dict)
+    touches: dict[RelationName, None] = field(default_factory=dict)
     effects: set[Effect] = field(default_factory=set)
     kinds: set[StatementKind] = field(default_factory=set)
     functions: dict[str, None] = field(default_factory=dict)

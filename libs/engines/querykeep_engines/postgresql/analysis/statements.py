@@ -230,6 +230,7 @@ def _facts(
         problems=tuple(f.problems.values()),
         extra=tuple(extra),
         redacted_text=redacted(text),
+        touches=tuple(f.touches),
     )
 
 

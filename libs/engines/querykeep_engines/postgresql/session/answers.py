@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from querykeep_engines.kit.session import CatalogChanged, RemoteProtocolError
 from querykeep_engines.postgresql import errors
-from querykeep_engines.postgresql.errors import PgError, fatal
+from querykeep_engines.postgresql.errors import PgError, Texts, fatal
 from querykeep_engines.postgresql.session.books import Due, Pending, RunningStatement
 from querykeep_engines.postgresql.session.ending import SessionEndedError
 from querykeep_engines.postgresql.session.line import NOT_RUN, Line
@@ -359,8 +359,8 @@ class Answers:
         code = dict(read_error_fields(frame.payload)).get("C", "")
         if run is not None and run.override is not None and code == errors.QUERY_CANCELED:
             return run.override.encode()
-        if head.redact:
-            return encode.error_response(errors.redact(frame.payload))
+        if head.texts is not Texts.WHOLE:
+            return encode.error_response(errors.told(frame.payload, head.texts))
         return frame.raw
 
     def _fail_run(self, frame: Frame, head: Pending, run: RunningStatement) -> None:
@@ -371,8 +371,8 @@ class Answers:
         if code == errors.QUERY_CANCELED:
             outcome = Outcome.KILLED if run.override is not None else Outcome.CANCELLED
             text = run.override.message if run.override is not None else text
-        elif head.redact:
-            text = dict(errors.redact(frame.payload)).get("M", "")
+        else:
+            text = dict(errors.told(frame.payload, head.texts)).get("M", "")
         self._line.complete(run, outcome, text, code)
 
     def _query_failed(self, frame: Frame, head: Pending) -> None:
@@ -415,8 +415,8 @@ class Answers:
         head = line.pending[0] if line.pending else None
         if head is not None and (head.injected or line.swallow):
             return
-        if head is not None and head.redact:
-            line.pipe.to_client(encode.notice_response(errors.redact(frame.payload)))
+        if head is not None and head.texts is not Texts.WHOLE:
+            line.pipe.to_client(encode.notice_response(errors.told(frame.payload, head.texts)))
         else:
             line.pipe.to_client(frame.raw)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from querykeep_engines.kit.recorder import RecordedStatement
-from querykeep_engines.postgresql.errors import PgError
+from querykeep_engines.postgresql.errors import PgError, Texts
 from querykeep_engines.postgresql.wire.backend import Field
 from querykeep_guard.contracts.policy import SessionPolicy
 from querykeep_guard.policy.decision import Decision
@@ -112,7 +112,7 @@ class Pending:
     runs: deque[RunningStatement] = field(default_factory=deque)
     own_error: PgError | None = None
     alters: bool = False
-    redact: bool = False
+    texts: Texts = Texts.WHOLE
     failed: bool = False
     empty: bool = False
 

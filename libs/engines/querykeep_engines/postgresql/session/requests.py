@@ -285,7 +285,7 @@ class Requests:
             changes=changes,
             runs=runs,
             alters=line.note_sent(list(runs)),
-            redact=any(item.decision.plan.redact_errors for item in judged),
+            texts=errors.texts_under(item.decision.plan for item in judged),
         )
         line.send(frame.raw if runs else encode.query(""), pending)
 
@@ -372,7 +372,7 @@ class Requests:
                 Due.PARSE,
                 line.segment,
                 changes=(change,),
-                redact=only is not None and only.decision.plan.redact_errors,
+                texts=errors.texts_under(item.decision.plan for item in judged),
             ),
         )
 
@@ -443,8 +443,9 @@ class Requests:
         line = self._line
         portal = Portal(head.portal, statement, statement.judged, head.parameters)
         change = line.book.change(line.segment, "P", head.portal, portal)
-        redact = statement.judged is not None and statement.judged.decision.plan.redact_errors
-        line.send(frame.raw, Pending(Due.BIND, line.segment, changes=(change,), redact=redact))
+        plans = () if statement.judged is None else (statement.judged.decision.plan,)
+        texts = errors.texts_under(plans)
+        line.send(frame.raw, Pending(Due.BIND, line.segment, changes=(change,), texts=texts))
 
     def _execute(self, frame: Frame) -> None:
         line = self._line
@@ -509,7 +510,7 @@ class Requests:
                 portal=portal,
                 runs=deque((run,)),
                 alters=line.note_sent([run]),
-                redact=plan.redact_errors,
+                texts=errors.texts_under((plan,)),
             ),
         )
 
