@@ -73,7 +73,7 @@ async def test_portals_are_bounded(pg_proxy, monkeypatch):
 
 async def test_prepared_statements_of_mariadb_are_bounded(mariadb_proxy, monkeypatch):
     monkeypatch.setattr(names, "STATEMENTS", FEW)
-    monkeypatch.setattr("querykeep_engines.mysql.session.conversation.STATEMENTS", FEW)
+    monkeypatch.setattr("querykeep_engines.mysql.session.prepared.STATEMENTS", FEW)
 
     def work() -> None:
         with closing(connect_mariadb(mariadb_proxy)) as connection, connection.cursor() as cursor:

@@ -36,8 +36,9 @@ from querykeep_engines.kit.session import (
 from querykeep_engines.mysql import errors
 from querykeep_engines.mysql.session.change_user import UserChange
 from querykeep_engines.mysql.session.client_signin import ClientSignIn
-from querykeep_engines.mysql.session.conversation import Conversation, cancel_key
+from querykeep_engines.mysql.session.conversation import Conversation
 from querykeep_engines.mysql.session.ending import SessionEndedError
+from querykeep_engines.mysql.session.own_threads import cancel_key
 from querykeep_engines.mysql.session.results import ResultMismatchError, Wire
 from querykeep_engines.mysql.session.state import SessionState
 from querykeep_engines.mysql.session.target_signin import TargetSignIn
