@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -238,7 +239,14 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
 
         def _serve(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
-            raw = self.rfile.read(length)
+            try:
+                raw = self.rfile.read(length)
+            except ConnectionError:
+                raw = b""
+            if len(raw) < length:
+                # Its sender was killed in the middle of it.
+                self.close_connection = True
+                return
             path = self.path.removeprefix("/internal/v1/")
             kind, _, key = self.headers["Authorization"].removeprefix("Bearer ").partition(":")
             assert kind in ("proxy", "middleware")
@@ -258,11 +266,14 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
                     status, data = api.answer(self.command, path, body)
                 api.lock.notify_all()
             answer = json.dumps(data).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
+            try:
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+            except ConnectionError:
+                self.close_connection = True
 
         do_GET = do_POST = do_PUT = _serve  # noqa: N815 - names that http.server calls
 
@@ -274,6 +285,11 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that is killed between two requests resets its connection; all else is told."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import socket
 
 import trio
 from tests.polling import until
 from tests.relay.fix_internal_api import make_policy
+from tests.relay.fix_relay import open_relay
 
 from querykeep_guard.contracts.policy import Limits
 from querykeep_guard.contracts.session import EndReason
@@ -197,8 +199,6 @@ async def test_session_timeout(relay):
 
 
 async def test_sign_in_that_never_comes_ends(internal_api, tmp_path):
-    from tests.relay.fix_relay import open_relay
-
     async with open_relay(internal_api, tmp_path, sign_in_timeout_s=0.2) as relay:
         client = await relay.connect()
         with trio.fail_after(60):
@@ -236,3 +236,21 @@ async def test_a_cancel_that_found_nothing_is_sent_again_while_the_statement_run
     assert await client.line() == "cancelled"
     await client.send("select 1")
     assert await client.line() == "row 1"
+
+
+async def test_a_target_that_takes_nothing_more_is_heard_out(internal_api, tmp_path):
+    """What it said last explains why: a failed send must not throw away what was not yet read."""
+    async with open_relay(internal_api, tmp_path, close_grace_s=30.0) as relay:
+        client = await relay.open()
+        await client.send("wait")
+        await relay.target.wait_seen()
+        side = relay.sessions[0]._target
+        side.transport.socket.shutdown(socket.SHUT_WR)
+        await client.send("select 1")
+        await until(lambda: side._out.broken)
+        relay.target.released.set()
+        assert await client.line() == "cancelled"
+        assert await client.line() == "(end)"
+        await client.stream.aclose()
+        await relay.wait_ended()
+        assert relay.ended == [EndReason.TARGET_CLOSED]

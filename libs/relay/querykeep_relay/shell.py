@@ -250,7 +250,14 @@ class GovernedSession(SessionSteps):
 
     def _lost(self, side: Side) -> None:
         """A side cannot be sent to any more."""
-        self._spawn(self._deliver, Closed(side))
+        self._spawn(self._deliver if side is Side.CLIENT else self._hear_out, Closed(side))
+
+    async def _hear_out(self, event: Closed) -> None:
+        """A target that takes nothing more may have said why: what it sent before is still read,
+        to its end, and its end ends the session. Only one that says nothing is waited out."""
+        with trio.move_on_after(self._services.settings.close_grace_s):
+            await self._over.wait()
+        await self._deliver(event)
 
     # --- turns ------------------------------------------------------------------------------------
 

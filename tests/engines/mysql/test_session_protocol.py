@@ -12,9 +12,10 @@ import mysql.connector
 import pymysql
 import pytest
 from tests.engines.mysql.harness import MysqlGoverned, governed_by
-from tests.engines.mysql.test_session import connect, mask_by_text, target
+from tests.engines.mysql.test_session import connect, direct, mask_by_text, target
 from tests.engines.postgresql.harness import PASSWORD, allow
 
+from querykeep_demo.shop import Shop
 from querykeep_engines.mysql.wire.flags import Capability, MariadbCapability
 from querykeep_engines.mysql.wire.handshake import (
     HandshakeResponse,
@@ -22,7 +23,7 @@ from querykeep_engines.mysql.wire.handshake import (
     encode_response,
 )
 from querykeep_engines.mysql.wire.messages import decode_column, decode_error
-from querykeep_engines.mysql.wire.packets import PacketReader, encode_packet
+from querykeep_engines.mysql.wire.packets import Packet, PacketReader, encode_packet
 from querykeep_guard.contracts.session import Target
 from querykeep_guard.policy.decision import Decision
 from querykeep_guard.sql.facts import SessionContext
@@ -56,12 +57,15 @@ class RawClient:
         self.send(encode_response(response, 1 << 24), 1)
         assert self.next()[:1] == b"\x00"
 
-    def next(self) -> bytes:
+    def packet(self) -> Packet:
         while (packet := self.reader.next()) is None:
             data = self.socket.recv(65536)
             assert data, "the session ended"
             self.reader.feed(data)
-        return packet.payload
+        return packet
+
+    def next(self) -> bytes:
+        return self.packet().payload
 
     def send(self, payload: bytes, sequence: int = 0) -> None:
         self.socket.sendall(encode_packet(payload, sequence))
@@ -211,3 +215,29 @@ def test_bulk_execute_inserts_all_rows(raw: RawClient) -> None:
     assert raw.ask(b"\x03SELECT COUNT(*), SUM(n) FROM bulk") == b"\x02"
     raw.next(), raw.next(), raw.next()
     assert raw.next() == b"\x0220\x03190"
+
+
+def kill_what_sleeps(shop: Shop) -> None:
+    while True:
+        found = direct(
+            shop,
+            "SELECT id FROM information_schema.processlist"
+            " WHERE state = 'User sleep' AND info LIKE '%long enough%'",
+        )
+        for (number,) in found:
+            direct(shop, f"KILL {number}")
+        if found:
+            return
+
+
+def test_a_target_that_closes_between_rows_is_told_where_its_next_packet_would_be(
+    raw: RawClient, shop_mariadb: Shop
+) -> None:
+    """MariaDB says nothing when an operator ends its thread."""
+    raw.send(b"\x03SELECT REPEAT('long enough to be sent', 10000) UNION ALL SELECT SLEEP(600)")
+    last = [raw.packet() for _ in range(4)][-1]  # head, column, its end, the first row
+    assert len(last.payload) > 200_000
+    kill_what_sleeps(shop_mariadb)
+    packet = raw.packet()
+    assert decode_error(packet.payload).code == 1158
+    assert packet.sequence == last.sequence + 1

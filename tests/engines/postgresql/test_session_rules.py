@@ -597,6 +597,62 @@ def test_target_gone_is_told() -> None:
     assert completed(wired)[-1].outcome is Outcome.ERROR
 
 
+def farewell(code: str, text: str) -> kit.ServerBytes:
+    fields = (("S", "치명적오류"), ("V", "FATAL"), ("C", code), ("M", text))
+    return kit.ServerBytes(encode.error_response(fields))
+
+
+@pytest.mark.parametrize("code", ["57P01", "57P05", "25P03"])
+def test_the_last_words_of_an_idle_target_are_passed_on_and_nothing_behind_them(code: str) -> None:
+    wired = live()
+    messages = wired.post(farewell(code, "going away"))
+    messages += wired.post(kit.Closed(kit.Side.SERVER))
+    assert errors_of(messages) == [(code, "going away")]
+    (closed,) = events(wired, SessionClosed)
+    assert closed.reason is EndReason.TARGET_CLOSED
+    assert f"going away ({code})" in closed.detail
+
+
+@pytest.mark.parametrize("redact", [False, True])
+def test_the_last_words_inside_statements_end_them_all(redact: bool) -> None:
+    plan = MaskPlan(None, redact_errors=redact)
+    wired = live(decide=lambda text, _context: tuple(allow(part, plan) for part in split(text)))
+    wired.send(encode.query("select 1"))
+    wired.commands.clear()
+    wired.hold_server = True
+    wired.send(encode.query("select 1; select 1"))
+    messages = wired.post(farewell("57P01", "an operator ended it"))
+    messages += wired.post(kit.Closed(kit.Side.SERVER))
+    assert errors_of(messages) == [("57P01", "an operator ended it")]
+    first, second = completed(wired)
+    assert (first.outcome, first.error_code) == (Outcome.ERROR, "57P01")
+    assert (second.outcome, second.error_code) == (Outcome.ERROR, "")
+    assert second.error.startswith("not run")
+    assert not any(isinstance(command, kit.CancelAtTarget) for command in wired.commands)
+
+
+def test_last_words_that_may_quote_a_value_stay_hidden() -> None:
+    plan = MaskPlan(None, redact_errors=True)
+    wired = live(decide=lambda text, _context: (allow(text, plan),))
+    wired.send(encode.query("select 1"))
+    wired.hold_server = True
+    wired.send(encode.query("select 1"))
+    ((code, text),) = errors_of(wired.post(farewell("XX001", "bad page: kim@example.com")))
+    assert code == "XX001"
+    assert "kim@" not in text
+    (closed,) = events(wired, SessionClosed)
+    assert "kim@" not in closed.detail
+
+
+def test_a_refusal_that_was_on_its_way_is_told_before_the_last_words() -> None:
+    wired = live(decide=lambda text, _context: (deny(text),))
+    wired.send(encode.query("select 1"))
+    wired.hold_server = True
+    wired.send(encode.parse("", "select 1") + encode.SYNC)
+    messages = wired.post(farewell("57P01", "going away"))
+    assert [code for code, _ in errors_of(messages)] == ["42501", "57P01"]
+
+
 def test_client_that_floods_is_paused_and_served() -> None:
     limits = kit.WireLimits(pipeline_messages=20)
     wired = live(limits=limits)

@@ -7,7 +7,7 @@ which code is DESIGN §6.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -114,6 +114,18 @@ def decision_error(decision: Decision) -> PgError:
     return PgError(code, message, hint, decision.position)
 
 
+_LAST_SEVERITIES = ("FATAL", "PANIC")
+_LAST_CODES = frozenset({"57P01", "57P02", "57P03", "57P04", "57P05", "25P03", "25P04"})
+"""Shutdown, crash, dropped database, idle and transaction limits: their texts are the server's own
+words and quote nothing."""
+
+
+def ends_session(fields: Mapping[str, str]) -> bool:
+    """Return whether an error is the last that its sender says. The severity in ``V`` is never
+    translated; servers before 9.6 send only ``S``."""
+    return fields.get("V", fields.get("S", "")) in _LAST_SEVERITIES
+
+
 class Texts(enum.Enum):
     """How much of an error or a notice of the target the client is told."""
 
@@ -162,6 +174,15 @@ def told(payload: bytes, texts: Texts) -> tuple[tuple[str, str], ...]:
             return tuple((key, value) for key, value in fields if key != "W")
         case _:
             assert_never(texts)
+
+
+def last_words(payload: bytes, texts: Texts) -> tuple[tuple[str, str], ...]:
+    """Return the fields of a session's end that the client is told: for what the server ends
+    sessions with by itself its own text, without what it was doing then."""
+    fields = read_error_fields(payload)
+    if texts is Texts.WHOLE or dict(fields).get("C") not in _LAST_CODES:
+        return told(payload, texts)
+    return tuple((key, value) for key, value in fields if key in _KEPT_WHEN_REDACTED + "M")
 
 
 def redact(payload: bytes) -> tuple[tuple[str, str], ...]:

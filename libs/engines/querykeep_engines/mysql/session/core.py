@@ -51,6 +51,11 @@ from querykeep_guard.contracts.session import EndReason, SessionGrant
 from querykeep_guard.masking.maskers import MaskerError
 
 _SIGN_IN_PACKET_BYTES = 128 * 1024
+_OUTCOMES = {
+    EndReason.CLIENT_CLOSED: Outcome.CANCELLED,
+    EndReason.TARGET_CLOSED: Outcome.UNKNOWN,
+}
+"""How what still ran ended; by any other end it was killed."""
 
 
 class _Phase(enum.Enum):
@@ -270,18 +275,16 @@ class MysqlSession:
             self._end(EndReason.CLIENT_CLOSED, None, "")
             return
         text = f'connection "{self._config.connection.name}": the target closed the connection'
-        if self._talk is not None:
-            self._talk.abandon(Outcome.UNKNOWN, text)
         error = errors.error(errors.ER_LOST, text)
         self._end(EndReason.TARGET_CLOSED, error, text)
 
     def _end(self, reason: EndReason, error: ErrorPacket | None, detail: str) -> None:
         is_answering = self._talk is not None and self._talk.is_answering
         if self._talk is not None:
-            if self._talk.running is not None:
+            # Of a target that is gone, another thread may have the number by now.
+            if self._talk.running is not None and reason is not EndReason.TARGET_CLOSED:
                 self._cancel()
-            killed = reason not in (EndReason.CLIENT_CLOSED, EndReason.TARGET_CLOSED)
-            self._talk.abandon(Outcome.KILLED if killed else Outcome.CANCELLED, detail)
+            self._talk.abandon(_OUTCOMES.get(reason, Outcome.KILLED), detail)
         if error is not None:
             if self._talk is not None:
                 if not is_answering:

@@ -337,12 +337,9 @@ class Answers:
 
     def _error(self, frame: Frame) -> None:
         line = self._line
-        if not line.pending:
-            fields = dict(read_error_fields(frame.payload))
-            line.pipe.to_client(frame.raw)
-            raise SessionEndedError(
-                EndReason.TARGET_CLOSED, None, f"the target ended the session: {fields.get('M')}"
-            )
+        fields = dict(read_error_fields(frame.payload))
+        if not line.pending or errors.ends_session(fields):
+            raise self._farewell(frame, fields)
         head = line.pending[0]
         line.state.failed()
         if head.due is Due.QUERY:
@@ -351,6 +348,28 @@ class Answers:
             self._to_client(self._error_bytes(frame, head, None), head)
         else:
             self._series_failed(frame, head)
+
+    def _farewell(self, frame: Frame, fields: dict[str, str]) -> SessionEndedError:
+        """Pass on the target's last words, whatever it was asked before; nothing follows them."""
+        line = self._line
+        head = line.pending[0] if line.pending else None
+        code, text = fields.get("C", ""), fields.get("M", "")
+        data = frame.raw
+        if head is not None and head.texts is not Texts.WHOLE:
+            shown = errors.last_words(frame.payload, head.texts)
+            text, data = dict(shown).get("M", ""), encode.error_response(shown)
+        if head is not None and head.own_error is not None and not line.swallow:
+            # What was refused was refused, whatever became of the session then.
+            line.pipe.to_client(head.own_error.encode())
+        if not line.lost:
+            line.pipe.to_client(data)
+        run = head.runs.popleft() if head is not None and head.runs else None
+        if run is not None:
+            line.complete(run, Outcome.ERROR, text, code)
+        line.complete_all(Outcome.ERROR, "not run: the target ended the session")
+        return SessionEndedError(
+            EndReason.TARGET_CLOSED, None, f"the target ended the session: {text} ({code})"
+        )
 
     def _error_bytes(self, frame: Frame, head: Pending, run: RunningStatement | None) -> bytes:
         """Return the error as the client is told it."""
