@@ -8,7 +8,7 @@ from collections.abc import Callable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from querykeep_engines.kit.cells import CellMask, cell_mask, null_cell
+from querykeep_engines.kit.cells import CellMask, cell_mask, null_cell, value_cell
 from querykeep_engines.kit.session import RemoteProtocolError
 from querykeep_engines.mysql.wire import masked_rows
 from querykeep_engines.mysql.wire.flags import FieldType
@@ -18,7 +18,7 @@ from querykeep_engines.mysql.wire.values import lenenc_bytes
 from querykeep_engines.postgresql.wire import rows
 from querykeep_engines.postgresql.wire.encode import data_row
 from querykeep_guard.contracts.policy import MaskerSpec
-from querykeep_guard.masking.maskers import FULL_TEXT, Mask, build
+from querykeep_guard.masking import FULL_TEXT, Mask, build
 
 KEY = b"0123456789abcdef"
 SPECS = (
@@ -33,6 +33,8 @@ SPECS = (
     MaskerSpec("name"),
     MaskerSpec("rrn"),
     MaskerSpec("keyed_hash"),
+    MaskerSpec("null"),
+    MaskerSpec("name_middle"),
 )
 TEXTS = st.one_of(
     st.text(max_size=40),
@@ -69,8 +71,17 @@ def outcome(work, *arguments):
         return RemoteProtocolError if isinstance(error, RemoteProtocolError) else ValueError
 
 
-def on_utf8(mask: Mask) -> Callable[[bytes], bytes]:
-    return lambda value: mask(value.decode()).encode()
+def on_utf8(mask: Mask) -> Callable[[bytes], bytes | None]:
+    def apply(value: bytes) -> bytes | None:
+        shown = mask(value.decode())
+        return None if shown is None else shown.encode()
+
+    return apply
+
+
+VALUE_MASKS = st.sampled_from(
+    [lambda value: value[::-1], lambda value: None, lambda value: value + b"x", lambda value: b""]
+)
 
 
 def pg_cells(data: st.DataObject, width: int) -> tuple[CellMask, ...]:
@@ -155,7 +166,12 @@ def test_mysql_rows(data: st.DataObject) -> None:
         )
         mask = text_mask(build(spec, key=KEY), FULL_TEXT, encoding)
         is_text = types is None or binary_size(types[ordinal]) == LENENC_SIZE
-        cells.append(cell_mask(ordinal, spec, mask, encoding) if is_text else null_cell(ordinal))
+        if is_text:
+            cells.append(cell_mask(ordinal, spec, mask, encoding))
+        elif data.draw(st.booleans()):
+            cells.append(value_cell(ordinal, data.draw(VALUE_MASKS)))
+        else:
+            cells.append(null_cell(ordinal))
     row = st.lists(VALUES, min_size=width, max_size=width)
     whole = b"".join(
         encode_packet(mysql_row(values, types), number + 250 & 0xFF)

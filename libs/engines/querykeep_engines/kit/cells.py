@@ -7,11 +7,12 @@ gives, and the twins' comparison (tests/engines/kit/test_twins.py) says so for t
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from querykeep_guard.contracts.policy import MaskerSpec
-from querykeep_guard.masking.maskers import FULL_TEXT, resolve_params
+from querykeep_guard.masking import FULL_TEXT, Mask, resolve_params
 
 CALL = 0
 FULL = 1
@@ -72,3 +73,45 @@ def cell_mask(
 def null_cell(ordinal: int) -> CellMask:
     """Return the mask of a column whose values cannot be shown in part."""
     return CellMask(ordinal, NULL, 0, b"", lambda _value: None)
+
+
+@dataclass(frozen=True, slots=True)
+class ValueCodec:
+    """How the bytes of a type's values become text of their kind, and back. Either raises
+    ValueError, ArithmeticError or struct.error for what the type does not have or hold."""
+
+    read: Callable[[bytes], str]
+    write: Callable[[str], bytes]
+
+
+def value_mask(mask: Mask, codec: ValueCodec) -> Callable[[bytes], bytes | None]:
+    """Return a mask over the bytes of a type's values; what it cannot read or show is NULL."""
+
+    def apply(value: bytes) -> bytes | None:
+        try:
+            shown = mask(codec.read(value))
+            return None if shown is None else codec.write(shown)
+        except (ValueError, ArithmeticError, struct.error):
+            return None
+
+    return apply
+
+
+def value_cell(ordinal: int, mask: Callable[[bytes], bytes | None]) -> CellMask:
+    """Return a cell mask that the mask alone decides."""
+    return CellMask(ordinal, CALL, 0, b"", mask)
+
+
+def whole_number(low: int, high: int) -> Callable[[str], bytes]:
+    """Return a writer of whole numbers as digits that raises ValueError outside ``low..high``."""
+
+    def write(text: str) -> bytes:
+        if not low <= int(text) <= high:
+            raise ValueError("the number does not fit its type")
+        return text.encode("ascii")
+
+    return write
+
+
+ASCII = ValueCodec(lambda value: value.decode("ascii"), lambda text: text.encode("ascii"))
+UTF8 = ValueCodec(lambda value: value.decode("utf-8"), lambda text: text.encode("utf-8"))

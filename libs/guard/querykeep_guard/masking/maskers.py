@@ -1,193 +1,47 @@
-"""Maskers: text -> text. NULL never reaches one; an engine leaves NULL as it is.
+"""Every masker by name, and the function of one with its parameters.
 
-Each is total (no input makes it raise), never returns more of a value than it promises, and shows
-neither the length nor the shape of what it hides: a value too short to keep a part of is hidden
-whole. ``build`` turns a MaskerSpec into a function once per result, so that a row costs one call.
+NULL never reaches a masker; an engine leaves NULL as it is. Each is total (no value makes it raise)
+and never returns more of a value than it promises; those that keep a part show neither the length
+nor the shape of the rest, and a value too short to keep a part of is hidden whole.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from datetime import date
 
 from querykeep_guard.contracts.policy import MaskerSpec
-
-Mask = Callable[[str], str]
-
-FULL_TEXT = "*****"
-"""What a wholly hidden value shows where the rule says nothing else."""
-
-
-class MaskerError(ValueError):
-    """A masker is unknown or a parameter is missing, out of range or superfluous."""
-
-
-@dataclass(frozen=True, slots=True)
-class MaskerParam:
-    """A parameter of a masker. ``kind``: integer or text; integers lie in minimum..maximum."""
-
-    name: str
-    kind: str
-    default: str
-    minimum: int = 0
-    maximum: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Masker:
-    """A masker by name. ``example`` is (value, what the defaults make of it); ``secret_key`` says
-    that it needs the installation's masking key."""
-
-    kind: str
-    label_en: str
-    label_ko: str
-    params: tuple[MaskerParam, ...]
-    make: Callable[[Mapping[str, str], bytes], Mask]
-    example: tuple[str, str]
-    secret_key: bool = False
-
-
-def _full(params: Mapping[str, str], _key: bytes) -> Mask:
-    text = params["text"]
-    return lambda _value: text
-
-
-def _email(_params: Mapping[str, str], _key: bytes) -> Mask:
-    def mask(value: str) -> str:
-        local, at, domain = value.rpartition("@")
-        if not at or not local or not domain:
-            return FULL_TEXT
-        return f"{local[0]}*****@{domain}"
-
-    return mask
-
-
-def _keep_last(params: Mapping[str, str], _key: bytes) -> Mask:
-    count = int(params["count"])
-    prefix = params["prefix"]
-
-    def mask(value: str) -> str:
-        kept = [char for char in value if char.isalnum()]
-        if len(kept) < 2 * count:
-            return prefix + "*" * count
-        return prefix + "".join(kept[-count:])
-
-    return mask
-
-
-def _keep_first(params: Mapping[str, str], _key: bytes) -> Mask:
-    count = int(params["count"])
-    suffix = params["suffix"]
-
-    def mask(value: str) -> str:
-        if len(value) < 2 * count:
-            return "*" * count + suffix
-        return value[:count] + suffix
-
-    return mask
-
-
-def _name(_params: Mapping[str, str], _key: bytes) -> Mask:
-    def mask(value: str) -> str:
-        stripped = value.strip()
-        return f"{stripped[0]}**" if len(stripped) > 1 else "***"
-
-    return mask
-
-
-def _rrn(_params: Mapping[str, str], _key: bytes) -> Mask:
-    def mask(value: str) -> str:
-        digits = [char for char in value if char.isdigit()]
-        if len(digits) != 13:
-            return "******-*******"
-        return "".join(digits[:6]) + "-*******"
-
-    return mask
-
-
-def _keyed_hash(params: Mapping[str, str], key: bytes) -> Mask:
-    length = int(params["length"])
-
-    def mask(value: str) -> str:
-        return hmac.new(key, value.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[
-            :length
-        ]
-
-    return mask
-
+from querykeep_guard.masking import identifiers, keyed, measures, parts, patterns
+from querykeep_guard.masking.masker import (
+    FULL_TEXT,
+    Mask,
+    Masker,
+    MaskerError,
+    MaskerParam,
+    ValueKind,
+)
 
 MASKERS: dict[str, Masker] = {
     masker.kind: masker
     for masker in (
-        Masker(
-            "full",
-            "Fixed text",
-            "고정 문자열",
-            (MaskerParam("text", "text", FULL_TEXT),),
-            _full,
-            ("900101-1234567", FULL_TEXT),
-        ),
-        Masker(
-            "email",
-            "E-mail: first letter and domain stay",
-            "이메일: 첫 글자와 도메인만 표시",
-            (),
-            _email,
-            ("kim.minsu@example.com", "k*****@example.com"),
-        ),
-        Masker(
-            "keep_last",
-            "Last characters stay",
-            "마지막 몇 글자만 표시",
-            (MaskerParam("count", "integer", "4", 1, 8), MaskerParam("prefix", "text", "****-")),
-            _keep_last,
-            ("010-1234-5678", "****-5678"),
-        ),
-        Masker(
-            "keep_first",
-            "First characters stay",
-            "처음 몇 글자만 표시",
-            (MaskerParam("count", "integer", "2", 1, 8), MaskerParam("suffix", "text", "****")),
-            _keep_first,
-            ("Gangnam-gu, Seoul", "Ga****"),
-        ),
-        Masker(
-            "name",
-            "Name: first letter stays",
-            "이름: 첫 글자만 표시",
-            (),
-            _name,
-            ("김민수", "김**"),
-        ),
-        Masker(
-            "rrn",
-            "Resident number: birth date stays",
-            "주민등록번호: 생년월일만 표시",
-            (),
-            _rrn,
-            ("900101-1234567", "900101-*******"),
-        ),
-        Masker(
-            "keyed_hash",
-            "Keyed hash: equal values look equal",
-            "키 해시: 같은 값은 같은 결과",
-            (MaskerParam("length", "integer", "16", 8, 64),),
-            _keyed_hash,
-            ("900101-1234567", "a keyed hash"),
-            secret_key=True,
-        ),
+        *parts.MASKERS,
+        *identifiers.MASKERS,
+        *measures.MASKERS,
+        *patterns.MASKERS,
+        *keyed.MASKERS,
     )
 }
 """Every masker by its kind, in the order in which a form offers them."""
+
+_MAX_TEXT = 200
+_MAX_PATTERN = 1000
+_MIN_KEY = 16
 
 
 def resolve_params(spec: MaskerSpec) -> dict[str, str]:
     """Return the spec's parameters with defaults filled in.
 
     Raises:
-        MaskerError: The masker or a parameter is unknown, or a number is out of range.
+        MaskerError: The masker or a parameter is unknown, or a value is not one that it takes.
     """
     masker = MASKERS.get(spec.kind)
     if masker is None:
@@ -196,33 +50,61 @@ def resolve_params(spec: MaskerSpec) -> dict[str, str]:
     resolved: dict[str, str] = {}
     for param in masker.params:
         value = given.pop(param.name, param.default)
-        if param.kind == "integer":
-            if not (value.isascii() and value.isdigit()):
-                raise MaskerError(f"{spec.kind}.{param.name}: {value!r} is not a whole number")
-            if not param.minimum <= int(value) <= param.maximum:
-                raise MaskerError(
-                    f"{spec.kind}.{param.name}: {value} is outside {param.minimum}–{param.maximum}"
-                )
-        elif len(value) > 200 or "\x00" in value:
-            raise MaskerError(f"{spec.kind}.{param.name}: at most 200 characters, no NUL")
+        _check_param(f"{spec.kind}.{param.name}", param, value)
         resolved[param.name] = value
     if given:
         raise MaskerError(f"{spec.kind}: unknown parameter {', '.join(sorted(given))}")
+    if masker.check is not None:
+        masker.check(resolved)
     return resolved
 
 
-def build(spec: MaskerSpec, *, key: bytes = b"") -> Mask:
-    """Return the masking function of a spec.
+def _check_param(name: str, param: MaskerParam, value: str) -> None:
+    if param.kind == "integer":
+        if not (value.isascii() and value.isdigit() and len(value) <= 12):
+            raise MaskerError(f"{name}: {value!r} is not a whole number")
+        if not param.minimum <= int(value) <= param.maximum:
+            raise MaskerError(f"{name}: {value} is outside {param.minimum}–{param.maximum}")
+    elif param.kind == "date":
+        try:
+            date.fromisoformat(value)
+        except ValueError:
+            raise MaskerError(f"{name}: {value!r} is not a date such as 1970-01-01") from None
+    else:
+        longest = _MAX_PATTERN if param.kind == "pattern" else _MAX_TEXT
+        if len(value) > longest or "\x00" in value:
+            raise MaskerError(f"{name}: at most {longest} characters, no NUL")
+
+
+def build(spec: MaskerSpec, *, key: bytes = b"", kind: ValueKind = ValueKind.TEXT) -> Mask:
+    """Return the masking function of a spec for values of a kind.
+
+    A kind that the masker does not fit is hidden whole: text as ``FULL_TEXT``, others as NULL.
 
     Args:
         spec: Masker and parameters, as a rule holds them.
         key: The installation's masking key; needed by maskers with ``secret_key``.
+        kind: What the values are.
 
     Raises:
         MaskerError: See ``resolve_params``; or the key is missing. The caller refuses the result.
     """
     params = resolve_params(spec)
     masker = MASKERS[spec.kind]
-    if masker.secret_key and len(key) < 16:
+    if masker.secret_key and len(key) < _MIN_KEY:
         raise MaskerError(f"{spec.kind}: the masking key is not available here")
-    return masker.make(params, key)
+    if kind not in masker.fits:
+        return _hide
+    mask = masker.make(params, key)
+    if kind is not ValueKind.TEXT or masker.shows_null:
+        return mask
+
+    def mask_text(value: str) -> str:
+        shown = mask(value)
+        return FULL_TEXT if shown is None else shown
+
+    return mask_text
+
+
+def _hide(_value: str) -> None:
+    return None

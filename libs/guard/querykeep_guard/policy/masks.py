@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from querykeep_guard.contracts.audit import AppliedRule
 from querykeep_guard.contracts.policy import MaskerSpec, MaskingRule, StatementKind
-from querykeep_guard.masking.maskers import MASKERS, MaskerError, resolve_params
+from querykeep_guard.masking import MASKERS, MaskerError, resolve_params
 from querykeep_guard.policy.decision import ColumnMask, MaskPlan, TraceStep
 from querykeep_guard.policy.index import PolicyIndex, applied
 from querykeep_guard.policy.reasons import Reason, rule_arguments

@@ -22,7 +22,7 @@ from querykeep_api.iam.facade import User, groups_of
 from querykeep_api.kernel.policy_version import current_version
 from querykeep_api.kernel.secrets import purpose_key
 from querykeep_guard.contracts import policy as contract
-from querykeep_guard.masking.maskers import MASKERS
+from querykeep_guard.masking import MASKERS
 
 R = TypeVar("R", bound=Rule)
 _COMPILED_S = 5.0

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from querykeep_api.kernel.errors import InvalidInput
 from querykeep_guard.contracts.policy import AllowedHours, MaskerSpec, ObjectPattern
-from querykeep_guard.masking.maskers import MaskerError, resolve_params
+from querykeep_guard.masking import MaskerError, resolve_params
 
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|24:00")
 

@@ -224,11 +224,31 @@ cdef class RowMasker:
         put(&self.out, masked_bytes, shown)
         return 0
 
+    cdef int value(
+        self, bytes copied, Py_ssize_t place, Py_ssize_t at, Py_ssize_t length, Py_ssize_t size
+    ) except -1:
+        """Write what is shown of one value that has no length-encoded form. Returns 1 for NULL."""
+        cdef unsigned char prefix
+        cdef const unsigned char *masked_bytes
+        masked = self.masks[place](copied[at : at + length])
+        if masked is None:
+            return 1
+        masked_bytes = masked
+        length = len(masked)
+        if length > 255 if size == PREFIXED else length != size:
+            raise RemoteProtocolError("a mask gave a value of another size than its type has")
+        if size == PREFIXED:
+            prefix = length
+            put(&self.out, &prefix, 1)
+        put(&self.out, masked_bytes, length)
+        return 0
+
     cdef int binary_row(
         self, bytes copied, const unsigned char *row, Py_ssize_t at, Py_ssize_t end
     ) except -1:
         cdef Py_ssize_t start, nulls, head, column, place = 0, length, begin
         cdef Cell *cell = NULL
+        cdef bint is_null
         nulls = (self.width + 9) // 8
         if row[at] != 0:
             raise RemoteProtocolError("a binary result row starts with another byte than 0")
@@ -265,9 +285,11 @@ cdef class RowMasker:
                 raise RemoteProtocolError("a result row ends early")
             if cell != NULL:
                 put(&self.out, row + start, begin - start)
-                if cell.operation != NULL_CELL and self.sizes[column] != LENENC:
-                    raise RemoteProtocolError("a mask gave text for a value that is no text")
-                if self.cell(copied, cell, place - 1, row, at, length):
+                if self.sizes[column] == LENENC or cell.operation == NULL_CELL:
+                    is_null = self.cell(copied, cell, place - 1, row, at, length)
+                else:
+                    is_null = self.value(copied, place - 1, at, length, self.sizes[column])
+                if is_null:
                     self.out.data[head + (column + 2) // 8] |= 1 << ((column + 2) % 8)
                 start = at + length
             at += length

@@ -48,7 +48,7 @@ from querykeep_engines.mysql.wire.messages import ErrorPacket, OkPacket
 from querykeep_engines.mysql.wire.packets import PacketReader
 from querykeep_guard.contracts.audit import Outcome, StatementStarted
 from querykeep_guard.contracts.session import EndReason, SessionGrant
-from querykeep_guard.masking.maskers import MaskerError
+from querykeep_guard.masking import MaskerError
 
 _SIGN_IN_PACKET_BYTES = 128 * 1024
 _OUTCOMES = {

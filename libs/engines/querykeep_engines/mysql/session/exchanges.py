@@ -171,7 +171,7 @@ class FetchExchange:
         self._columns = columns
         self._on_last = on_last
         self._voided = False
-        masks = compile_masks(run.decision.plan, columns)
+        masks = compile_masks(run.decision.plan, columns, binary=True)
         self._masks = masks if any(mask is not None for mask in masks) else None
 
     @property

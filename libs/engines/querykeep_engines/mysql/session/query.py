@@ -194,7 +194,7 @@ class QueryExchange:
             raise RemoteProtocolError("the target's result has no end of columns")
         _, status = decode_eof(packet.payload)
         self._wire.state.status = status
-        masks = compile_masks(self._plan, result.columns)
+        masks = compile_masks(self._plan, result.columns, binary=self._binary)
         if any(mask is not None for mask in masks):
             result.masks = masks
         if not self._voided:

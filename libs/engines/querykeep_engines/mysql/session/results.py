@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from querykeep_engines.kit.cells import CellMask, cell_mask, null_cell
+from querykeep_engines.kit.cells import CellMask, cell_mask, null_cell, value_cell, value_mask
 from querykeep_engines.kit.pipe import Pipe
 from querykeep_engines.kit.recorder import RecordedStatement, Recorder
 from querykeep_engines.mysql import errors
 from querykeep_engines.mysql.session.charsets import encoding_of
 from querykeep_engines.mysql.session.state import SessionState
+from querykeep_engines.mysql.wire.maskable import maskable
 from querykeep_engines.mysql.wire.masked_rows import RowMasker, row_masker
 from querykeep_engines.mysql.wire.messages import ColumnDefinition, ErrorPacket
 from querykeep_engines.mysql.wire.packets import Packet, PacketReader, encode_packet, frame_count
@@ -24,8 +25,8 @@ from querykeep_engines.mysql.wire.rows import (
     text_mask,
 )
 from querykeep_guard.contracts.audit import Outcome
-from querykeep_guard.masking.maskers import FULL_TEXT, build
-from querykeep_guard.policy.decision import Decision, MaskPlan
+from querykeep_guard.masking import FULL_TEXT, MASKERS, build
+from querykeep_guard.policy.decision import ColumnMask, Decision, MaskPlan
 
 
 class ResultMismatchError(Exception):
@@ -96,8 +97,10 @@ class Exchange(Protocol):
         ...
 
 
-def compile_masks(plan: MaskPlan, columns: list[ColumnDefinition]) -> list[ValueMask | None]:
-    """Return the mask of each result column.
+def compile_masks(
+    plan: MaskPlan, columns: list[ColumnDefinition], *, binary: bool
+) -> list[ValueMask | None]:
+    """Return the mask of each result column, for text or binary rows.
 
     Raises:
         ResultMismatchError: Width or origin differ from the plan's.
@@ -120,13 +123,19 @@ def compile_masks(plan: MaskPlan, columns: list[ColumnDefinition]) -> list[Value
     for mask in plan.masks:
         if mask.ordinal >= len(columns):
             raise ResultMismatchError("a mask names a column that the result does not have")
-        column = columns[mask.ordinal]
-        if is_text(column):
-            encoding = encoding_of(column.charset) or "ascii"
-            masks[mask.ordinal] = text_mask(build(mask.masker, key=mask.key), FULL_TEXT, encoding)
-        else:
-            masks[mask.ordinal] = null_mask
+        masks[mask.ordinal] = _value_mask(mask, columns[mask.ordinal], binary=binary)
     return masks
+
+
+def _value_mask(mask: ColumnMask, column: ColumnDefinition, *, binary: bool) -> ValueMask:
+    if is_text(column):
+        encoding = encoding_of(column.charset) or "ascii"
+        return text_mask(build(mask.masker, key=mask.key), FULL_TEXT, encoding)
+    found = maskable(column)
+    if found is None or found.kind not in MASKERS[mask.masker.kind].fits:
+        return null_mask
+    shown = build(mask.masker, key=mask.key, kind=found.kind)
+    return value_mask(shown, found.binary if binary else found.text)
 
 
 def compile_rows(
@@ -144,11 +153,14 @@ def compile_rows(
     cells: dict[int, CellMask] = {}
     for one in plan.masks:
         mask = masks[one.ordinal]
+        column = columns[one.ordinal]
         if mask is null_mask or mask is None:
             cells[one.ordinal] = null_cell(one.ordinal)
-        else:
-            encoding = encoding_of(columns[one.ordinal].charset) or "ascii"
+        elif is_text(column):
+            encoding = encoding_of(column.charset) or "ascii"
             cells[one.ordinal] = cell_mask(one.ordinal, one.masker, mask, encoding)
+        else:
+            cells[one.ordinal] = value_cell(one.ordinal, mask)
     types = [column.type for column in columns] if binary else None
     return row_masker(len(columns), tuple(cells.values()), types)
 

@@ -1,7 +1,7 @@
 """Masks on rows: text rows and binary rows, payload in, payload out.
 
-A masked text value goes through its mask; a masked value of any other type becomes NULL, which
-every client can read. NULL stays NULL.
+A mask gives the bytes of a value of the column's own type, or None for NULL, which every client can
+read. NULL stays NULL.
 Source: "Text Resultset Row", "Binary Protocol Resultset Row".
 """
 
@@ -13,6 +13,7 @@ from querykeep_engines.kit.session import RemoteProtocolError
 from querykeep_engines.mysql.wire.flags import BINARY_CHARSET, FieldType
 from querykeep_engines.mysql.wire.messages import ColumnDefinition
 from querykeep_engines.mysql.wire.values import NULL_VALUE, Reader, lenenc_bytes
+from querykeep_guard.masking import Mask
 
 ValueMask = Callable[[bytes], bytes | None]
 """Takes a value's bytes, returns what the client gets, or None for NULL."""
@@ -57,7 +58,7 @@ PREFIXED_SIZE = -2
 """A length-encoded value, and one with its length in one byte before it."""
 
 
-def text_mask(mask: Callable[[str], str], hidden: str, encoding: str) -> ValueMask:
+def text_mask(mask: Mask, hidden: str, encoding: str) -> ValueMask:
     """Return a mask over the bytes of a text value; what is no text is hidden whole."""
 
     def apply(value: bytes) -> bytes | None:
@@ -65,7 +66,8 @@ def text_mask(mask: Callable[[str], str], hidden: str, encoding: str) -> ValueMa
             text = value.decode(encoding)
         except UnicodeDecodeError:
             return hidden.encode(encoding, "replace")
-        return mask(text).encode(encoding, "replace")
+        shown = mask(text)
+        return None if shown is None else shown.encode(encoding, "replace")
 
     return apply
 
@@ -132,10 +134,8 @@ def mask_binary_row(
         masked = mask(value)
         if masked is None:
             nulls[byte] |= 1 << bit
-        elif type_code in _LENENC_TYPES:
-            values.append(lenenc_bytes(masked))
         else:
-            raise RemoteProtocolError("a mask gave text for a value that is no text")
+            values.append(_put_binary(masked, type_code))
     if reader.left:
         raise RemoteProtocolError("a result row has more values than columns")
     return b"\x00" + bytes(nulls) + b"".join(values)
@@ -168,3 +168,12 @@ def _take_binary(reader: Reader, type_code: int) -> bytes:
     if size == LENENC_SIZE:
         return reader.lenenc_bytes()
     return reader.take(reader.uint(1) if size == PREFIXED_SIZE else size)
+
+
+def _put_binary(value: bytes, type_code: int) -> bytes:
+    size = binary_size(type_code)
+    if size == LENENC_SIZE:
+        return lenenc_bytes(value)
+    if len(value) > 255 if size == PREFIXED_SIZE else len(value) != size:
+        raise RemoteProtocolError("a mask gave a value of another size than its type has")
+    return bytes((len(value),)) + value if size == PREFIXED_SIZE else value

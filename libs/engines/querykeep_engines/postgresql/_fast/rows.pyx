@@ -85,6 +85,8 @@ cdef class RowMasker:
         while pos < size:
             if pos + 7 > size:
                 raise ValueError("a row could not be read")
+            if row[pos] != 68:
+                raise ValueError("a message among rows is no row")
             end = pos + 1 + number(row + pos + 1)
             if end > size or end < pos + 7 or (row[pos + 5] << 8 | row[pos + 6]) != self.width:
                 raise ValueError("a row has another width than its description")

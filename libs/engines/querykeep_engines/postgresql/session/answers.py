@@ -36,7 +36,7 @@ from querykeep_engines.postgresql.wire.states import Phase
 from querykeep_guard.contracts.audit import Outcome
 from querykeep_guard.contracts.policy import StatementKind
 from querykeep_guard.contracts.session import EndReason
-from querykeep_guard.masking.maskers import MaskerError
+from querykeep_guard.masking import MaskerError
 
 _T = TypeVar("_T")
 

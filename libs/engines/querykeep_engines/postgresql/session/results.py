@@ -1,7 +1,7 @@
 """Results against their plan: width and origins of the description, masks over DataRow bytes.
 
-Text, varchar, bpchar and name are the same UTF-8 bytes in both formats, so a mask works on them
-whatever format the client asked for; a masked column of any other type becomes NULL.
+A mask shows values of the column's own type in the format that the client asked for; a value whose
+type the masker does not fit becomes NULL.
 """
 
 from __future__ import annotations
@@ -9,14 +9,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
-from querykeep_engines.kit.cells import CellMask, cell_mask, null_cell
+from querykeep_engines.kit.cells import CellMask, cell_mask, null_cell, value_cell, value_mask
 from querykeep_engines.postgresql.wire.backend import Field
 from querykeep_engines.postgresql.wire.rows import row_masker
-from querykeep_guard.masking.maskers import Mask, build
-from querykeep_guard.policy.decision import MaskPlan
-
-TEXT_TYPES = frozenset({19, 25, 1042, 1043})
-"""OIDs of name, text, bpchar, varchar. Source: src/include/catalog/pg_type.dat."""
+from querykeep_engines.postgresql.wire.values import MASKABLE
+from querykeep_guard.masking import MASKERS, Mask, ValueKind, build
+from querykeep_guard.policy.decision import ColumnMask, MaskPlan
 
 _LENGTH = struct.Struct("!i")
 
@@ -72,12 +70,8 @@ def row_rewriter(plan: MaskPlan, fields: tuple[Field, ...]) -> Callable[[bytes],
     for mask in plan.masks:
         if not 0 <= mask.ordinal < len(fields):
             raise ResultMismatchError("a mask lies outside the result")
-        shown = build(mask.masker, key=mask.key)
-        is_text = fields[mask.ordinal].type_oid in TEXT_TYPES
         cells[mask.ordinal] = (
-            cell_mask(mask.ordinal, mask.masker, _on_bytes(shown))
-            if is_text and mask.ordinal not in cells
-            else null_cell(mask.ordinal)
+            null_cell(mask.ordinal) if mask.ordinal in cells else _cell(mask, fields[mask.ordinal])
         )
     mask_rows = row_masker(len(fields), tuple(cells.values()))
 
@@ -92,8 +86,26 @@ def row_rewriter(plan: MaskPlan, fields: tuple[Field, ...]) -> Callable[[bytes],
     return rewrite
 
 
-def _on_bytes(mask: Mask) -> Callable[[bytes], bytes]:
-    return lambda value: mask(value.decode("utf-8")).encode("utf-8")
+def _cell(mask: ColumnMask, field: Field) -> CellMask:
+    found = MASKABLE.get(field.type_oid)
+    shown = build(mask.masker, key=mask.key, kind=found.kind if found else ValueKind.TEXT)
+    if found is None or found.kind not in MASKERS[mask.masker.kind].fits:
+        return null_cell(mask.ordinal)
+    if found.kind is ValueKind.TEXT:
+        return cell_mask(mask.ordinal, mask.masker, _on_text(shown))
+    codec = found.binary if field.format else found.text
+    return value_cell(mask.ordinal, value_mask(shown, codec))
+
+
+def _on_text(mask: Mask) -> Callable[[bytes], bytes | None]:
+    """Text, varchar, bpchar and name are the same UTF-8 bytes in both formats. What is no text is
+    an error of the row: the session ends, since the database has another encoding than it says."""
+
+    def apply(value: bytes) -> bytes | None:
+        shown = mask(value.decode("utf-8"))
+        return None if shown is None else shown.encode("utf-8")
+
+    return apply
 
 
 def first_rows(data: bytes, count: int) -> bytes:

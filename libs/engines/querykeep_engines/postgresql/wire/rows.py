@@ -14,6 +14,7 @@ from querykeep_engines.kit.compiled import compiled
 from querykeep_engines.kit.session import RemoteProtocolError
 
 _LENGTH = struct.Struct("!i")
+_ROW = ord("D")
 _NULL = b"\xff\xff\xff\xff"
 
 
@@ -86,6 +87,8 @@ def python_row_masker(width: int, cells: Sequence[CellMask]) -> Callable[[bytes]
         pos, size = 0, len(data)
         try:
             while pos < size:
+                if data[pos] != _ROW:
+                    raise ValueError("a message among rows is no row")
                 end = pos + 1 + unpack(data, pos + 1)[0]
                 if data[pos + 5 : pos + 7] != width_bytes or end > size or end < pos + 7:
                     raise ValueError("a row has another width than its description")

@@ -264,6 +264,10 @@ class MaskerSerializer(serializers.Serializer[Any]):
     label_en = serializers.CharField()
     label_ko = serializers.CharField()
     params = MaskerParamSerializer(many=True)
+    fits = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="Kinds of column that it masks; any other is hidden whole.",
+    )
     example = serializers.DictField(child=serializers.CharField())
 
 
@@ -278,9 +282,9 @@ class PreviewSerializer(serializers.Serializer[Any]):
 
 
 class PreviewAnswerSerializer(serializers.Serializer[Any]):
-    """The masked values."""
+    """The masked values; null is NULL."""
 
-    values = serializers.ListField(child=serializers.CharField())
+    values = serializers.ListField(child=serializers.CharField(allow_null=True))
 
 
 def masker_or_error(value: Mapping[str, Any]) -> dict[str, Any]:

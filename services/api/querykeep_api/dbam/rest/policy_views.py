@@ -39,7 +39,7 @@ from querykeep_api.kernel import clock
 from querykeep_api.kernel.rest.filters import Condition, by, flag
 from querykeep_api.kernel.rest.views import ResourceView
 from querykeep_api.kernel.secrets import purpose_key
-from querykeep_guard.masking.maskers import MASKERS, build
+from querykeep_guard.masking import MASKERS, build
 
 POLICY: Mapping[str, str] = {"read": "policy.view", "write": "policy.change"}
 
@@ -248,6 +248,7 @@ class MaskingRuleView(RuleView):
                     }
                     for param in masker.params
                 ],
+                "fits": sorted(kind.value for kind in masker.fits),
                 "example": {"value": masker.example[0], "masked": masker.example[1]},
             }
             for masker in MASKERS.values()

@@ -324,6 +324,7 @@ export interface MaskerInfo {
   label_en: string
   label_ko: string
   params: MaskerParam[]
+  fits: string[]
   example: { value: string; masked: string }
 }
 

@@ -23,7 +23,13 @@ export function MaskerFields({ masker, onChange, error }: { masker: Masker; onCh
   const label = (item: MaskerInfo) => (i18n.language === 'ko' ? item.label_ko : item.label_en)
   return (
     <>
-      <Field label={t('rules.masker')} error={error} required wide>
+      <Field
+        label={t('rules.masker')}
+        error={error}
+        help={chosen && t('rules.maskerFits', { kinds: chosen.fits.map((kind) => t(`maskerFits.${kind}`)).join(', ') })}
+        required
+        wide
+      >
         {(control) => (
           <Select
             {...control}
@@ -71,7 +77,7 @@ function MaskPreview({ masker, example }: { masker: Masker; example: string }) {
   const settled = useDebounced(JSON.stringify({ masker, values }), 250)
   const preview = useQuery({
     queryKey: ['mask-preview', settled],
-    queryFn: () => request<{ values: string[] }>('POST', 'masking-rules/preview', { body: JSON.parse(settled) as unknown }),
+    queryFn: () => request<{ values: (string | null)[] }>('POST', 'masking-rules/preview', { body: JSON.parse(settled) as unknown }),
     enabled: values.length > 0,
     staleTime: Infinity,
   })
@@ -90,7 +96,7 @@ function MaskPreview({ masker, example }: { masker: Masker; example: string }) {
           ) : (
             (preview.data?.values ?? []).map((value, index) => (
               <code key={index} className="qk-masked-text">
-                <EyeOff size={12} aria-hidden /> {value}
+                <EyeOff size={12} aria-hidden /> {value ?? 'NULL'}
               </code>
             ))
           )}
