@@ -11,6 +11,9 @@ from __future__ import annotations
 from tests.guard.policy_cases import PolicyCase
 from tests.guard.twin_runner import Twins, World, bare_difference, governed_answers, observe
 
+_UNREAD = ("syntax", "read with certainty")
+"""A text that cannot be cut or parsed gets the engine's own code for that."""
+
 
 def check_on_server(case: PolicyCase, twins: Twins) -> str:
     """Return what is wrong with a case on real servers; empty when it holds."""
@@ -21,7 +24,8 @@ def check_on_server(case: PolicyCase, twins: Twins) -> str:
         return f"the twins are told apart: {told[0]}"
     seen = answers[-1]
     if case.verdict == "refused":
-        if seen.verdict != "refused" and "syntax" not in case.because:
+        is_unread = any(word in case.because for word in _UNREAD)
+        if seen.verdict != "refused" and not is_unread:
             return f"the session answered {seen.verdict}, not refused: {seen.data[:300]!r}"
         if case.because.lower().encode() not in seen.data.lower():
             return f"refused with another text: {seen.data[:600]!r}"

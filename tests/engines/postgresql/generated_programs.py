@@ -117,11 +117,27 @@ class Programs:
         return f"{source.name} WHERE i.order_id = {source.name}.id AND {where} RETURNING i.*"
 
     def _cursor(self) -> list[str]:
+        """Read in steps where a key decides the order; else whole, since which rows come first is
+        then the plan's choice: like LIMIT without an order."""
         scroll = self.random.choice(("", "SCROLL ", "NO SCROLL "))
-        steps = ["FETCH 3 FROM cur", "FETCH ALL FROM cur"]
-        if scroll == "SCROLL ":
-            steps += ["MOVE ABSOLUTE 1 IN cur", "FETCH PRIOR FROM cur"]
-        return [f"DECLARE cur {scroll}CURSOR FOR {self._query(2)}", *steps, "CLOSE cur"]
+        if self.random.random() < 0.5:
+            query = self._by_key()
+            steps = ["FETCH 3 FROM cur", "FETCH ALL FROM cur"]
+            back = ["MOVE ABSOLUTE 1 IN cur", "FETCH PRIOR FROM cur"]
+        else:
+            query = self._query(2)
+            steps = ["FETCH ALL FROM cur"]
+            back = ["MOVE ABSOLUTE 0 IN cur", "FETCH ALL FROM cur"]
+        steps += back if scroll == "SCROLL " else []
+        return [f"DECLARE cur {scroll}CURSOR FOR {query}", *steps, "CLOSE cur"]
+
+    def _by_key(self) -> str:
+        source = self._named(self.random.choice(("customers", "people", "vault")))
+        shown = [self.queries.shown([source], 1)[0] for _ in range(2)]
+        where = (
+            f" WHERE {self.queries.condition([source], 1)}" if self.random.random() < 0.4 else ""
+        )
+        return f"SELECT {', '.join(shown)} FROM {source.name}{where} ORDER BY {source.name}.id"
 
     def _prepared(self) -> list[str]:
         query = self._query(2)

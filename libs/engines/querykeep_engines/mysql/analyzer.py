@@ -20,7 +20,7 @@ from querykeep_engines.mysql.analysis.relations import UNKNOWN_COLUMNS
 from querykeep_engines.mysql.analysis.statements import Finding, StatementAnalysis
 from querykeep_engines.mysql.syntax import nodes as n
 from querykeep_engines.mysql.syntax.lexer import tokenize
-from querykeep_engines.mysql.syntax.modes import LexicalModes
+from querykeep_engines.mysql.syntax.modes import LexicalModes, is_utf8
 from querykeep_engines.mysql.syntax.parser import parse_statement
 from querykeep_guard.contracts.catalog import Catalog
 from querykeep_guard.contracts.policy import StatementKind
@@ -250,6 +250,13 @@ def _follow(facts: StatementFacts, tree: n.Statement, at: _Position, modes: Lexi
             continue
         if change.name == "database" and change.value is not None:
             at.context = replace(at.context, database=change.value, prepared=())
+        elif change.name == "character_set_client" and (
+            change.value is None or is_utf8(change.value) == modes.single_byte
+        ):
+            at.unreadable = (
+                "the character set changes before it in the same text, so that it may be read in "
+                "another way; send it on its own"
+            )
         elif change.name == "sql_mode" and (
             change.value is None or modes.with_sql_mode(change.value) != modes
         ):

@@ -153,6 +153,12 @@ class CallAnalysis(NameResolution):
         text, or text that was cut as bytes, would be read with a warning."""
         return operand.rank == IDENTITY and not operand.is_binary
 
+    def _may_hold_all(self) -> bool:
+        """True where a text cast to CHAR is not cut to what the connection's character set has: a
+        character that it lacks gives a warning."""
+        connection = dict(self.record.context.settings).get("character_set_connection", "utf8mb4")
+        return connection.lower() == "utf8mb4"
+
     @staticmethod
     def _is_plain_char(expression: n.SpecialCall) -> bool:
         """True for CAST(… AS CHAR) without a length, which neither cuts nor warns."""

@@ -7,11 +7,12 @@ from querykeep_engines.mysql.analysis import variables as v
 from querykeep_engines.mysql.analysis.lineage import OTHER, Scope, combine
 from querykeep_engines.mysql.analysis.writes import WriteAnalysis
 from querykeep_engines.mysql.syntax import nodes as n
+from querykeep_engines.mysql.syntax.modes import SINGLE_BYTE_NAMES, UTF8_NAMES
 from querykeep_guard.sql.facts import Effect, SettingChange
 
-_UTF8 = frozenset({"utf8mb4", "utf8mb3", "utf8"})
+_SPOKEN = UTF8_NAMES | SINGLE_BYTE_NAMES
 _CLIENT_CHARSETS = frozenset({"character_set_client", "character_set_connection"})
-_RESULT_CHARSETS = _UTF8 | {"null", "binary"}
+_RESULT_CHARSETS = _SPOKEN | {"null", "binary"}
 _GLOBAL_ONLY_WORDS = ("global", "persist", "persist_only")
 
 
@@ -96,12 +97,14 @@ class SettingAnalysis(WriteAnalysis):
             self.record.settings.append(SettingChange(f"global.{item.name}", value))
             return
         if item.name in _CLIENT_CHARSETS:
-            self._must_be(item.name, value, _UTF8, position)
+            self._must_be(item.name, value, _SPOKEN, position)
+            if is_local:
+                self._not_for_one_statement(item.name, position)
         elif item.name == "character_set_results":
             self._must_be(item.name, value, _RESULT_CHARSETS, position)
         elif item.name == "collation_connection":
             family = None if value is None else value.split("_")[0]
-            self._must_be(item.name, family, _UTF8, position)
+            self._must_be(item.name, family, _SPOKEN, position)
         elif (why := _why_not(item.name, value)) is not None:
             self.record.problem(
                 "unsafe",
@@ -111,14 +114,17 @@ class SettingAnalysis(WriteAnalysis):
                 matters_unmasked=False,
             )
         elif item.name == "sql_mode" and is_local:
-            self.record.problem(
-                "unsupported", "sql_mode may not be set for one statement", position=position
-            )
+            self._not_for_one_statement(item.name, position)
         elif item.name == "sql_mode" and value is not None and "ORACLE" in value.upper():
             self.record.problem(
                 "unsupported", "sql_mode ORACLE selects a grammar that is not understood"
             )
         self.record.settings.append(SettingChange(item.name, value, is_local))
+
+    def _not_for_one_statement(self, name: str, position: int) -> None:
+        self.record.problem(
+            "unsupported", f"{name} may not be set for one statement", position=position
+        )
 
     @staticmethod
     def _literal(value: n.Expression | None) -> str | None:
@@ -143,8 +149,8 @@ class SettingAnalysis(WriteAnalysis):
         shown = "a value that is not known" if value is None else f'"{value}"'
         self.record.problem(
             "unsafe",
-            f'"{name}" may not be set to {shown}: statements and results are read as UTF-8; '
-            "use utf8mb4",
+            f'"{name}" may not be set to {shown}: statements and results are read as UTF-8 or '
+            "latin1; use utf8mb4",
             object_=name,
             position=position,
         )
@@ -153,10 +159,10 @@ class SettingAnalysis(WriteAnalysis):
         value = self._literal(item.value)
         position = item.value.position if item.value is not None else -1
         what = "NAMES" if item.form == "names" else "CHARACTER SET"
-        self._must_be(what, value, _UTF8, position)
+        self._must_be(what, value, _SPOKEN, position)
         for name in ("character_set_client", "character_set_results", "character_set_connection"):
             self.record.settings.append(SettingChange(name, value))
         if item.collation is not None:
             collation = item.collation.value
-            self._must_be("COLLATE", collation.split("_")[0], _UTF8, position)
+            self._must_be("COLLATE", collation.split("_")[0], _SPOKEN, position)
             self.record.settings.append(SettingChange("collation_connection", collation))

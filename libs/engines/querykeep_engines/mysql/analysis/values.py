@@ -326,6 +326,7 @@ class ValueAnalysis(CallAnalysis):
         if (
             name in ("CAST", "CONVERT")
             and self._is_plain_char(expression)
+            and self._may_hold_all()
             and self._is_stored_text(parts[0])
         ):
             return self._total(parts, parts[0].size, what, expression)

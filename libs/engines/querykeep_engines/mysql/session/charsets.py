@@ -3,6 +3,8 @@ to us what they mean to the server; sets in which a byte can swallow the next on
 
 from __future__ import annotations
 
+from querykeep_engines.mysql.syntax.modes import is_utf8
+
 UTF8MB4 = 45
 
 # Collation ids of utf8mb4 and utf8mb3, as MySQL 8/9 and MariaDB 10/11 number them; one byte in the
@@ -10,8 +12,6 @@ UTF8MB4 = 45
 _UTF8_IDS = frozenset({33, 45, 46, 76, 83, *range(192, 216), 223, *range(224, 248), 255})
 _LATIN1_IDS = frozenset({5, 8, 15, 31, 47, 48, 49, 94})
 _ASCII_IDS = frozenset({11, 65})
-
-UTF8_NAMES = frozenset({"utf8", "utf8mb3", "utf8mb4"})
 
 
 def encoding_of(charset_id: int) -> str | None:
@@ -31,6 +31,6 @@ def encoding_of(charset_id: int) -> str | None:
 def encoding_named(name: str) -> str | None:
     """Return Python's name of a character set that the server names; None: it is refused."""
     lowered = name.lower()
-    if lowered in UTF8_NAMES:
+    if is_utf8(lowered):
         return "utf-8"
     return {"latin1": "cp1252", "ascii": "ascii"}.get(lowered)

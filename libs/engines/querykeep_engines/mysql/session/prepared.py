@@ -19,6 +19,7 @@ from querykeep_engines.mysql.session.exchanges import (
 )
 from querykeep_engines.mysql.session.line import Line, Question
 from querykeep_engines.mysql.session.names import STATEMENT_CHARS, STATEMENTS
+from querykeep_engines.mysql.session.state import READ_BY
 from querykeep_engines.mysql.session.texts import read_text
 from querykeep_engines.mysql.wire.messages import ColumnDefinition
 from querykeep_engines.mysql.wire.packets import encode_packet
@@ -141,11 +142,13 @@ class PreparedStatements:
         prepared = self._known(payload, "EXECUTE")
         if prepared is None:
             return
-        if dict(prepared.context.settings).get("sql_mode") != line.state.values.get("sql_mode"):
+        judged = dict(prepared.context.settings)
+        changed = [name for name in READ_BY if judged.get(name) != line.state.values.get(name)]
+        if changed:
             # A server that prepares it anew by itself would read the text otherwise than judged.
             told = errors.error(
                 errors.ER_NEED_REPREPARE,
-                "Prepared statement needs to be re-prepared: sql_mode has changed since",
+                f"Prepared statement needs to be re-prepared: {changed[0]} has changed since",
             )
             line.refuse(prepared.text, told, "prepared")
             return

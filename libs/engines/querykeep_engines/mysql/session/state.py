@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from querykeep_engines.mysql.session.charsets import UTF8_NAMES, encoding_named
+from querykeep_engines.mysql.session.charsets import encoding_named
 from querykeep_engines.mysql.session.names import Reading, SqlNames
+from querykeep_engines.mysql.syntax.modes import is_utf8
 from querykeep_engines.mysql.wire.flags import Status
 from querykeep_guard.contracts.policy import StatementKind
 from querykeep_guard.contracts.session import ConnectionInfo
@@ -26,6 +27,9 @@ _VARIABLES = (
 STATE_QUERY = "SELECT DATABASE(), " + ", ".join(
     f"@@{'global' if name == 'lower_case_table_names' else 'session'}.{name}" for name in _VARIABLES
 )
+
+READ_BY = ("sql_mode", "character_set_client")
+"""The settings by which the bytes of a statement become tokens."""
 
 _CHANGING_KINDS = frozenset(
     {
@@ -64,7 +68,7 @@ class SessionState:
     def tells_utf8(self) -> bool:
         """True where names that the target tells come as UTF-8."""
         charset = self.values.get("character_set_results", "").lower()
-        return charset in UTF8_NAMES or charset in ("", "binary")
+        return is_utf8(charset) or charset in ("", "binary")
 
     @property
     def in_transaction(self) -> bool:

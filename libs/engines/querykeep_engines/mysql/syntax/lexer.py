@@ -127,7 +127,18 @@ class Lexer:
             self._refuse("an executable comment is not closed", self._comment_start)
         if self._tokens or not self._statements:
             self._close(length)
+        if self._modes.single_byte and not text.isascii():
+            self._only_quotes_hold_bytes()
         return self._statements
+
+    def _only_quotes_hold_bytes(self) -> None:
+        for token in (token for statement in self._statements for token in statement):
+            is_quoted = token.kind in (_STRING, TokenKind.QUOTED, TokenKind.HINT)
+            if not is_quoted and not token.text.isascii():
+                self._refuse(
+                    "in a character set of single bytes only ASCII may stand outside of quotes",
+                    token.start,
+                )
 
     def _other(self, kind: str, raw: str, position: int, tight: bool) -> int:
         """Take what the fast path of ``run`` leaves over; return the position behind it."""

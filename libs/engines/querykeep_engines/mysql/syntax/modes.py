@@ -48,9 +48,24 @@ def expand_sql_mode(value: str) -> frozenset[str]:
     return frozenset(modes)
 
 
+UTF8_NAMES = frozenset({"utf8", "utf8mb3", "utf8mb4"})
+SINGLE_BYTE_NAMES = frozenset({"latin1", "ascii"})
+"""Character sets that a client may speak; in any other a byte may swallow the next one."""
+
+
+def is_utf8(charset: str) -> bool:
+    """Return whether a character set of this name is read as UTF-8."""
+    return charset.lower() in UTF8_NAMES
+
+
 @dataclass(frozen=True, slots=True)
 class LexicalModes:
-    """Flavour, version and the ``sql_mode`` flags that the lexer and the parser look at."""
+    """Flavour, version and the ``sql_mode`` flags that the lexer and the parser look at.
+
+    ``single_byte``: the client's character set is one of single bytes. There the server takes some
+    bytes above 127 for spaces (0xA0 in latin1), so that none of them may stand outside of quotes
+    and comments.
+    """
 
     is_mariadb: bool
     version: tuple[int, int, int]
@@ -60,6 +75,7 @@ class LexicalModes:
     high_not_precedence: bool = False
     ignore_space: bool = False
     oracle: bool = False
+    single_byte: bool = False
 
     @property
     def version_id(self) -> int:
@@ -100,6 +116,8 @@ class LexicalModes:
             )
         modes = cls(context.flavour == "mariadb", parse_version(context.server_version))
         modes = modes.with_sql_mode(settings["sql_mode"])
+        if not is_utf8(settings.get("character_set_client", "utf8mb4")):
+            modes = replace(modes, single_byte=True)
         if modes.oracle:
             raise StatementSyntaxError(
                 "sql_mode ORACLE selects a grammar that is not understood; change sql_mode"
