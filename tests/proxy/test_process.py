@@ -18,6 +18,7 @@ from tests.ports import free_port
 from tests.proxy.fix_shop_proxy import shop_policy
 from tests.relay.fix_internal_api import KEY
 
+from querykeep_demo.shop import Shop
 from querykeep_guard.audit.chain import verify_records
 from querykeep_guard.contracts.session import ConnectionInfo, Target
 
@@ -105,7 +106,21 @@ def test_sigterm_drains_and_ends_well(start, internal_api):
     assert "pw" not in process.log
 
 
-def test_kill_9_in_the_middle_of_a_statement_loses_no_event(start, internal_api, tmp_path):
+def is_running(shop: Shop) -> bool:
+    with psycopg.connect(
+        host=shop.host, port=shop.port, user=shop.user, password=shop.password,
+        dbname=shop.database,
+    ) as direct:  # fmt: skip
+        text = (
+            "select 1 from pg_stat_activity where usename = %s and state = 'active'"
+            " and query like 'select count(*) from order_items%%'"
+        )
+        return bool(direct.execute(text, (shop.account_user,)).fetchall())
+
+
+def test_kill_9_in_the_middle_of_a_statement_loses_no_event_and_leaves_nothing_running(
+    start, internal_api, shop_postgresql
+):
     internal_api.accept_records = False
     process = start()
     process.ready()
@@ -118,8 +133,13 @@ def test_kill_9_in_the_middle_of_a_statement_loses_no_event(start, internal_api,
     process.stop(signal.SIGKILL)
     connection.close()
     internal_api.accept_records = True
+    assert is_running(shop_postgresql)
     start().ready()
     internal_api.wait_for(lambda: bool(internal_api.events("SessionClosed")))
+    deadline = time.monotonic() + 90
+    while is_running(shop_postgresql):
+        assert time.monotonic() < deadline, "the target works on for nobody"
+        time.sleep(0.05)
     outcomes = [e["outcome"] for e in internal_api.events("StatementCompleted")]
     assert outcomes == ["ok", "unknown"]
     assert list(verify_records(internal_api.records)) == []

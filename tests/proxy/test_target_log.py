@@ -67,6 +67,7 @@ class Road:
     engine: str
     connect: Callable[[int], Any]
     logged: Callable[[], set[str]]
+    is_running: Callable[[str], bool]
     stop_logging: Callable[[], None]
 
 
@@ -87,6 +88,18 @@ def postgresql_road(shop: Shop, server: PostgresqlServer) -> Road:
             file.seek(begin)
             return set(MARK.findall(file.read().decode("utf-8", "replace")))
 
+    def is_running(mark: str) -> bool:
+        with psycopg.connect(
+            host=shop.host, port=shop.port, user=shop.user, password=shop.password,
+            dbname=shop.database, autocommit=True,
+        ) as connection:  # fmt: skip
+            found = connection.execute(
+                "select 1 from pg_stat_activity"
+                " where usename = %s and state = 'active' and strpos(query, %s) > 0",
+                (shop.account_user, mark),
+            )
+            return bool(found.fetchall())
+
     def connect(port: int) -> object:
         return psycopg.connect(
             host="127.0.0.1", port=port, user="ann", password="pw", dbname="shop",
@@ -97,6 +110,7 @@ def postgresql_road(shop: Shop, server: PostgresqlServer) -> Road:
         "postgresql",
         connect,
         logged,
+        is_running,
         lambda: admin(f"alter role {shop.account_user} reset log_statement"),
     )
 
@@ -130,6 +144,14 @@ def mariadb_road(shop: Shop) -> Road:
         )
         return {mark for text in texts for mark in MARK.findall(text)}
 
+    def is_running(mark: str) -> bool:
+        return bool(
+            admin(
+                "SELECT 1 FROM information_schema.processlist"
+                f" WHERE user = '{shop.account_user}' AND info LIKE '%{mark}%'"
+            )
+        )
+
     def connect(port: int) -> object:
         return pymysql.connect(
             host="127.0.0.1", port=port, user="ann", password="pw", database="shop",
@@ -140,12 +162,16 @@ def mariadb_road(shop: Shop) -> Road:
         "mariadb",
         connect,
         logged,
+        is_running,
         lambda: (admin("SET GLOBAL general_log = 0", "TRUNCATE mysql.general_log"), None)[1],
     )
 
 
-def _text(value: object) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 90
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.fixture(params=["postgresql", "mariadb"])
@@ -307,6 +333,30 @@ def compare(road: Road, api: FakeApi) -> None:
 
 def test_nothing_runs_that_is_not_recorded_whoever_is_killed(road, start, internal_api):
     shake(road, start, internal_api, rounds=3, seed=random.randrange(1 << 32))
+
+
+@pytest.mark.slow
+def test_what_a_killed_proxy_left_running_is_stopped_by_the_next(road, start, internal_api):
+    """The target itself would not notice that nobody waits for the answer."""
+    mark = f"mark_{uuid.uuid4().hex[:16]}"
+    endless = f"select '{mark}', count(*) from order_items a, order_items b, order_items c"
+    process = start()
+    process.ready()
+    port = int(re.search(r"port=(\d+)", start.conninfo)[1])  # type: ignore[index] # it is there
+    connection = road.connect(port)
+    if road.engine == "postgresql":
+        connection.pgconn.send_query(endless.encode())
+    else:
+        connection._execute_command(3, endless)
+    wait_until(lambda: road.is_running(mark))
+    process.stop(signal.SIGKILL)
+    connection.close() if road.engine == "postgresql" else connection._force_close()
+    assert road.is_running(mark)
+    start().ready()
+    wait_until(lambda: not road.is_running(mark))
+    internal_api.wait_for(lambda: bool(internal_api.events("SessionClosed")))
+    ended = internal_api.events("StatementCompleted")[-1]
+    assert ended["outcome"] == "unknown"
 
 
 @pytest.mark.slow

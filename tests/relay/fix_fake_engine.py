@@ -289,6 +289,7 @@ class FakeDriver:
     cancelled: list[bytes] = field(default_factory=list)
     cancel_seen: threading.Event = field(default_factory=threading.Event)
     unreachable: bool = False
+    stopped: list[tuple[Target, bytes, float]] = field(default_factory=list)
 
     def watch(self, target: Target) -> FakeWatch:
         """Keep asking for the fingerprint."""
@@ -306,6 +307,9 @@ class FakeDriver:
     def cancel(self, target: Target, native_id: bytes) -> None:
         self.cancelled.append(native_id)
         self.cancel_seen.set()
+
+    def stop_left_running(self, target: Target, native_id: bytes, age_s: float) -> None:
+        self.stopped.append((target, native_id, age_s))
 
     def _reach(self) -> None:
         if self.unreachable:

@@ -245,9 +245,10 @@ async def test_a_target_that_takes_nothing_more_is_heard_out(internal_api, tmp_p
         await client.send("wait")
         await relay.target.wait_seen()
         side = relay.sessions[0]._target
+        assert side.transport is not None
         side.transport.socket.shutdown(socket.SHUT_WR)
         await client.send("select 1")
-        await until(lambda: side._out.broken)
+        await until(lambda: side._out is not None and side._out.broken)
         relay.target.released.set()
         assert await client.line() == "cancelled"
         assert await client.line() == "(end)"

@@ -1,7 +1,8 @@
 """Adopts spools whose process died: cuts a torn tail, closes what was left open.
 
 A statement that began and never ended gets the outcome ``unknown``: nobody can say any more what
-the target did with it. Its session gets a ``SessionClosed``. The chain goes on behind the last
+the target did with it. Its session gets a ``SessionClosed``; where it ran at the target is told
+too (``Spool.left_running``), so that it can be stopped there. The chain goes on behind the last
 whole record, written by the adopter, so that nothing is lost and nothing looks removed.
 """
 
@@ -22,6 +23,7 @@ from querykeep_guard.contracts.audit import (
 )
 from querykeep_guard.contracts.codec import ContractError
 from querykeep_guard.contracts.session import EndReason
+from querykeep_relay.left_running import read_native_book
 from querykeep_relay.segments import SpoolFolder, SpoolLockedError, TornTail, read_segment
 from querykeep_relay.spool import OpenWork, Spool
 
@@ -86,6 +88,9 @@ def _recover(spool: Spool, now: Callable[[], datetime]) -> None:
             _note(work, item)
     spool.resume(state, work, last, folder.segments())
     statements, sessions = dict(work.statements), set(work.sessions)
+    natives = read_native_book(folder.natives)
+    ran = dict.fromkeys(statements.values())
+    spool.left_running = tuple(natives[each] for each in ran if each in natives)
     for statement_id, session_id in statements.items():
         spool.append(
             StatementCompleted(

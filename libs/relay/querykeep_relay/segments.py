@@ -2,6 +2,7 @@
 
     <spool dir>/<spool id>/lock            held (flock) by the process that writes it
                            state.json      what the API acknowledged, and what was open by then
+                           natives         where its live sessions run (``left_running``)
                            00000001.seg    frames (querykeep_guard.audit.chain), oldest first
 
 A segment is deleted once the API has acknowledged all of it. Statements and sessions that began in
@@ -61,6 +62,11 @@ class SpoolFolder:
         """Return the segment files, oldest first."""
         return sorted(self.path.glob(f"*{SUFFIX}"))
 
+    @property
+    def natives(self) -> Path:
+        """Return the path of the file that says where live sessions run."""
+        return self.path / "natives"
+
     def segment(self, number: int) -> Path:
         """Return the path of a segment."""
         return self.path / f"{number:08d}{SUFFIX}"
@@ -110,7 +116,8 @@ class SpoolFolder:
 
     def delete(self) -> None:
         """Remove the whole spool (all of it acknowledged) and give the lock up."""
-        for path in (*self.segments(), self.path / "state.json", self.path / "state.new"):
+        names = ("state.json", "state.new", "natives", "natives.new")
+        for path in (*self.segments(), *(self.path / name for name in names)):
             path.unlink(missing_ok=True)
         (self.path / "lock").unlink(missing_ok=True)
         self.close()

@@ -21,6 +21,7 @@ from querykeep_relay.catalogs import Catalogs
 from querykeep_relay.decider import Decider
 from querykeep_relay.feed import PolicyFeed
 from querykeep_relay.hints import HintSubscriber
+from querykeep_relay.left_running import stop_left_running
 from querykeep_relay.live import LiveSessions
 from querykeep_relay.policy_handle import PolicyHandles
 from querykeep_relay.readiness import Readiness
@@ -130,7 +131,7 @@ async def open_services(
         async with open_api_client(settings) as api, trio.open_nursery() as nursery:
             services = _make(settings, api, nursery, spool, engine)
             for dead in adopted:
-                nursery.start_soon(Shipper(dead, api, adopted=True).run)
+                nursery.start_soon(_hand_in, dead, services)
                 nursery.start_soon(dead.run_sync)
             for task in (
                 spool.run_sync,
@@ -154,6 +155,13 @@ async def open_services(
         # Only now has every session written its end.
         for one in (spool, *adopted):
             _close_spool(one)
+
+
+async def _hand_in(dead: Spool, services: RelayServices) -> None:
+    """Stop what a dead process left running, then hand in its records: once the API has them, its
+    sessions are over, and the account at the target is not given out for them any more."""
+    await stop_left_running(dead.left_running, services.api, services.engine)
+    await Shipper(dead, services.api, adopted=True).run()
 
 
 def _make(

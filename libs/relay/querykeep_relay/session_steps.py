@@ -47,6 +47,7 @@ from querykeep_guard.contracts.session import (
 from querykeep_guard.policy.decide import stale_refusal
 from querykeep_guard.policy.decision import Decision
 from querykeep_relay.catalogs import StaleCatalogError
+from querykeep_relay.left_running import LeftRunning
 from querykeep_relay.recorder import may_run
 from querykeep_relay.session_core import InterruptedStepError, SessionCore
 from querykeep_relay.spool import SpoolFullError
@@ -272,6 +273,14 @@ class SessionSteps(SessionCore):
         self._native_id = native_id
         tls = self._client_transport.tls is not None
         self._recorder.open_session(self.grant, self._client, tls=tls)
+        self._services.spool.natives.opened(
+            LeftRunning(
+                self.grant.session_id,
+                self._side.connection.id,
+                native_id,
+                self._services.now(),
+            )
+        )
         self._limits.ready()
         self._observer.session_ready(self.grant)
 

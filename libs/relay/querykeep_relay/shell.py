@@ -137,6 +137,7 @@ class GovernedSession(SessionSteps):
             _LOG.error("the end of session %s cannot be recorded: %s", grant.session_id, error)
         except Exception as error:
             self._log_fault(error)
+        self._services.spool.natives.closed(grant.session_id)
         self._services.feed.closed(self, end.reason, end.detail)
         self._services.catalogs.release(grant.policy.connection_id)
         with contextlib.suppress(Exception):

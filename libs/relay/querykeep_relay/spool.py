@@ -27,6 +27,7 @@ from querykeep_guard.contracts.audit import (
     Verdict,
 )
 from querykeep_relay.frames import make_frame
+from querykeep_relay.left_running import LeftRunning, NativeBook
 from querykeep_relay.segments import SpoolFolder, SpoolState
 
 _LOG = logging.getLogger(__name__)
@@ -81,6 +82,8 @@ class Spool:
         self.spool_id = spool_id
         self.state = SpoolState()
         self.open = OpenWork()
+        self.natives = NativeBook(folder.natives)
+        self.left_running: tuple[LeftRunning, ...] = ()
         self.sequence = 0
         self._now = now
         self._new_id = new_id
@@ -279,4 +282,5 @@ class Spool:
             os.fsync(descriptor)
             os.close(descriptor)
         self._retired, self._file = [], -1
+        self.natives.close()
         self.folder.close()

@@ -245,3 +245,23 @@ def test_processes_and_kill(target: Target) -> None:
     assert failed.fatal
     with pytest.raises(DriverError):
         driver.kill(target, "1; DROP TABLE x")
+
+
+def test_what_a_dead_process_left_is_ended_unless_the_number_may_be_another_s(
+    target: Target,
+) -> None:
+    driver = MysqlDriver("mariadb")
+    connection = driver.connect(target)
+    try:
+        ((thread,),) = connection.query("SELECT CONNECTION_ID()")
+        native_id = str(thread).encode()
+        ((_, uptime_s),) = connection.query("SHOW GLOBAL STATUS LIKE 'Uptime'")
+        before_the_server = float(uptime_s or 0) + 3600
+        driver.stop_left_running(target, native_id, before_the_server)
+        assert connection.query("SELECT 1") == [("1",)]
+        driver.stop_left_running(target, native_id, 0.0)
+        with pytest.raises(DriverError):
+            connection.query("SELECT 1")
+        driver.stop_left_running(target, native_id, 0.0)  # none there any more
+    finally:
+        connection.close()

@@ -190,6 +190,12 @@ class Driver(Protocol):
         """Cancel what the session ``native_id`` runs; raises ``DriverError``."""
         ...
 
+    def stop_left_running(self, target: Target, native_id: bytes, age_s: float) -> None:
+        """Stop what the session ``native_id`` runs, whose own process died. It was ready ``age_s``
+        seconds ago: an id that another session may have by now is left alone. Raises
+        ``DriverError``."""
+        ...
+
     def processes(self, target: Target) -> tuple[NativeProcess, ...]:
         """Return the server's process list as far as the stored account sees it."""
         ...

@@ -27,6 +27,8 @@ SELECT id, COALESCE(user, ''), COALESCE(db, ''), CONCAT_WS(' ', command, state),
 FROM information_schema.processlist WHERE id <> CONNECTION_ID() ORDER BY id
 """
 _GOVERNED_TIMEOUT_S = 30.0
+_ROUNDING_S = 1.0
+_NO_SUCH_THREAD = "1094"
 
 
 class MysqlDriver:
@@ -98,6 +100,21 @@ class MysqlDriver:
         """Cancel what the session ``native_id`` (its thread id in decimal) runs; raises
         ``DriverError``."""
         self._kill(target, "KILL QUERY", _thread_id(native_id.decode("ascii", "replace")))
+
+    def stop_left_running(self, target: Target, native_id: bytes, age_s: float) -> None:
+        """End that session's thread; raises ``DriverError``. Numbers begin anew with the server, so
+        that one which started later does not have it."""
+        thread = _thread_id(native_id.decode("ascii", "replace"))
+        connection = self.connect(target)
+        try:
+            ((_, uptime_s),) = connection.query("SHOW GLOBAL STATUS LIKE 'Uptime'")
+            if float(uptime_s or 0) + _ROUNDING_S >= age_s:
+                connection.query(f"KILL CONNECTION {thread}")
+        except DriverError as error:
+            if error.code != _NO_SUCH_THREAD:
+                raise
+        finally:
+            connection.close()
 
     def processes(self, target: Target) -> tuple[NativeProcess, ...]:
         """Return the server's process list as far as the stored account sees it."""

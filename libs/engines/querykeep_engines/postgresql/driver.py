@@ -148,6 +148,11 @@ class PostgresqlDriver:
         except OSError as error:
             raise DriverError("tcp", f"cancel request: {error.strerror or error}") from error
 
+    def stop_left_running(self, target: Target, native_id: bytes, age_s: float) -> None:
+        """Stop what that session runs: the key is of that one backend. Once it has stopped, the
+        server finds its client gone, rolls back and ends. Raises ``DriverError``."""
+        self.cancel(target, native_id)
+
     def processes(self, target: Target) -> tuple[NativeProcess, ...]:
         """Return the server's process list as far as the stored account sees it."""
         connection = self._open(target)
