@@ -46,6 +46,26 @@ def test_user_admin_cannot_take_over_an_owner(owner: Any, new_user: Any, as_user
     assert caller.patch(path, change).status_code == 403
 
 
+def test_a_deactivated_owner_is_not_a_user_admins_to_take(
+    as_owner: Any, new_user: Any, as_user: Any
+) -> None:
+    from querykeep_api.iam.models import Role
+
+    second = new_user("second")
+    Role.objects.get(name="owner").users.add(second)
+    path = f"users/{second.pk}"
+    leave = {"is_active": False, "deactivation_reason": "left"}
+    assert as_owner.patch(path, leave).status_code == 200
+    caller = as_user(new_user("admin", *USER_ADMIN))
+    for answer in (
+        caller.post(f"{path}/temporary-password"),
+        caller.patch(path, {"is_active": True}),
+        caller.delete(path),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (403, "cannot_raise")
+    assert as_owner.delete(path).status_code == 204
+
+
 def test_user_admin_cannot_join_a_group_himself_nor_one_with_roles(
     new_user: Any, as_user: Any
 ) -> None:
@@ -220,3 +240,55 @@ def test_policy_admin_cannot_loosen_a_rule_that_binds_him(
     assert as_owner.patch(path, {"exempt": {"users": [bound.pk]}}).status_code == 200
     assert caller.patch(path, {"is_enabled": False}).status_code == 200
     assert as_owner.delete(path).status_code == 204
+
+
+def test_policy_admin_cannot_narrow_a_statement_rule_that_binds_him(
+    bound: Any, as_user: Any, as_owner: Any
+) -> None:
+    rule = {
+        "name": "r",
+        "check": "write_without_where",
+        "applies_to": {"everyone": True},
+    }
+    made = as_owner.post("statement-rules", rule).json()
+    caller, path = as_user(bound), f"statement-rules/{made['id']}"
+    elsewhere = [{"schema": "nowhere", "table": "t"}]
+    for change in ({"objects": elsewhere}, {"priority": 5000}, {"effect": "allow"}):
+        refused = caller.patch(path, change)
+        assert (refused.status_code, refused.json()["code"]) == (403, "self_grant"), change
+    assert as_owner.patch(path, {"objects": elsewhere}).status_code == 200
+    assert caller.patch(path, {"objects": []}).status_code == 200
+
+
+def test_policy_admin_makes_no_rule_that_allows_himself_something(
+    bound: Any, as_user: Any, as_owner: Any, new_user: Any
+) -> None:
+    from tests.api.kernel.test_permissions import make_connection
+
+    other, caller = new_user("other"), as_user(bound)
+    rule: dict[str, Any] = {
+        "name": "r",
+        "check": "kind",
+        "values": ["drop"],
+        "effect": "allow",
+        "priority": 0,
+    }
+    for whom in ({"everyone": True}, {"users": [bound.pk]}):
+        refused = caller.post("statement-rules", {**rule, "applies_to": whom})
+        assert (refused.status_code, refused.json()["code"]) == (403, "self_grant"), whom
+    made = caller.post("statement-rules", {**rule, "applies_to": {"users": [other.pk]}})
+    assert made.status_code == 201
+    path = f"statement-rules/{made.json()['id']}"
+    assert caller.patch(path, {"applies_to": {"everyone": True}}).status_code == 403
+    assert as_owner.patch(path, {"applies_to": {"everyone": True}}).status_code == 200
+    widening: tuple[dict[str, Any], ...] = ({"values": ["drop", "alter"]}, {"priority": 1})
+    for change in widening:
+        assert caller.patch(path, change).status_code == 403, change
+    assert caller.patch(path, {"objects": []}).status_code == 200  # as it is
+    assert caller.patch(path, {"name": "another"}).status_code == 200
+    # Where he holds nothing it is his work, and so is what takes the allowance away.
+    elsewhere = make_connection("elsewhere")
+    assert caller.patch(path, {"connections": [elsewhere.pk], "priority": 2}).status_code == 200
+    assert caller.patch(path, {"connections": []}).status_code == 403
+    assert as_owner.patch(path, {"connections": []}).status_code == 200
+    assert caller.delete(path).status_code == 204

@@ -133,6 +133,39 @@ def test_password_change_ends_the_other_browsers(browser: Client, new_user: Any)
     assert browser.get("/api/v1/me").status_code == 200
 
 
+def test_what_he_changes_of_himself_does_not_undo_what_was_done_to_him(new_user: Any) -> None:
+    from querykeep_api.iam.actions import do_change_user
+    from querykeep_api.iam.models import User
+    from querykeep_api.iam.sign_in import do_change_password, do_set_temporary_password
+    from querykeep_api.kernel.errors import NotSignedIn
+
+    def change_password(user: Any) -> None:
+        do_change_password(
+            user,
+            current=PASSWORD,
+            new="a whole new sentence",
+            keep_session_id="",
+            acting_user=user,
+        )
+
+    kim = new_user("kim", password=PASSWORD)
+    # His request has read his row already when an administrator's is carried out.
+    his, again = (User.everything.get(pk=kim.pk) for _ in range(2))
+    do_change_user(kim, {"is_active": False, "deactivation_reason": "left"}, acting_user=None)
+    with pytest.raises(NotSignedIn):
+        change_password(his)
+    do_change_user(again, {"language": "ko"}, acting_user=again)
+    now = User.everything.get(pk=kim.pk)
+    assert (now.is_active, now.language) == (False, "ko")
+
+    lee = new_user("lee", password=PASSWORD)
+    his = User.everything.get(pk=lee.pk)
+    do_set_temporary_password(lee, acting_user=None)
+    with pytest.raises(NotSignedIn):
+        change_password(his)
+    assert User.everything.get(pk=lee.pk).must_change_password
+
+
 def test_sign_out_ends_the_session_for_good(browser: Client, new_user: Any) -> None:
     new_user("kim", password=PASSWORD)
     key = sign_in(browser, "kim", PASSWORD).cookies["querykeep_session"].value

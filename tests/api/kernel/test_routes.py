@@ -198,6 +198,33 @@ def test_a_token_makes_none_that_outlives_it(owner: Any, callers: Callable[..., 
     assert short.patch(f"api-tokens/{itself}", {"expires_at": None}).status_code == 403
 
 
+def test_a_token_makes_no_proxy_token_that_outlives_it(
+    new_user: Any, callers: Callable[..., Any], as_user: Any
+) -> None:
+    from tests.api.kernel.test_permissions import make_connection
+
+    from querykeep_api.dbam.actions.grants import do_create_grant
+    from querykeep_api.dbam.models import Privilege
+
+    kim, connection = new_user("kim"), make_connection()
+    privilege = Privilege.objects.get(name="read-only")
+    do_create_grant(
+        user=kim, group=None, connection=connection, privilege=privilege, acting_user=None
+    )
+    short = callers(kim, "2031-01-01T00:00:00Z")
+    body = {"name": "p", "connection": connection.pk}
+    for ends in ({}, {"expires_at": None}, {"expires_at": "2031-01-01T00:00:01Z"}):
+        refused = short.post("proxy-tokens", {**body, **ends})
+        assert (refused.status_code, refused.json()["code"]) == (403, "cannot_raise"), ends
+    made = short.post("proxy-tokens", {**body, "expires_at": "2030-01-01T00:00:00Z"})
+    assert made.status_code == 201
+    path = f"proxy-tokens/{made.json()['id']}"
+    assert short.patch(path, {"expires_at": None}).status_code == 403
+    assert as_user(kim).patch(path, {"expires_at": None}).status_code == 200
+    shown = short.get(path).json()
+    assert short.put(path, {**shown, "name": "q"}).status_code == 200
+
+
 @pytest.fixture
 def callers(db: None) -> Callable[..., Any]:
     """Makes a caller with a token that ends at a time."""

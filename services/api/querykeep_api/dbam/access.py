@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from querykeep_api.dbam.models import Grant, Privilege, Rule
 from querykeep_api.iam.facade import Group, User, groups_of, is_owner
 from querykeep_api.kernel.errors import Forbidden
 from querykeep_api.kernel.principal import Principal
+from querykeep_guard.contracts.policy import RuleEffect
 
 
 def access_grant(principal: Principal, user: User | None, group: Group | None) -> None:
@@ -64,55 +66,117 @@ def access_privilege(principal: Principal, privilege: Privilege, data: Mapping[s
         )
 
 
-def access_loosen(principal: Principal, rule: Rule, data: Mapping[str, Any] | None) -> None:
-    """Keep policy administrators from loosening a rule that binds themselves; an owner may.
+def access_loosen(principal: Principal, rule: Rule | None, data: Mapping[str, Any] | None) -> None:
+    """Keep policy administrators from loosening what binds themselves; an owner may.
+
+    A rule that refuses or masks binds less when it is narrowed, switched off or deleted; a rule
+    that allows stands before denials of later priority, so making or widening one loosens as well.
 
     Args:
+        rule: What is changed; None makes a rule.
         data: The change; None deletes the rule.
 
     Raises:
-        Forbidden: The rule binds the person where he holds a grant, and would bind him less.
+        Forbidden: The person would be bound less where he holds a grant.
     """
-    if is_owner(principal) or not _binds(rule, principal.user) or not _loosens(rule, data):
+    if is_owner(principal):
         return
-    raise Forbidden(
-        f"The rule {rule.code} binds you yourself: no one loosens such a rule. "
-        "Ask another administrator.",
-        code="self_grant",
+    person = principal.user
+    if rule is not None and not _allows(rule, {}) and _Reach.of(rule, {}).covers(person):
+        is_loosened = data is None or _binds_less(rule, data)
+    else:
+        is_loosened = False
+    if data is not None and _allows(rule, data) and _Reach.of(rule, data).covers(person):
+        is_loosened = is_loosened or rule is None or bool(_changed(rule, data) - {"name"})
+    if is_loosened:
+        what = f"The rule {rule.code}" if rule is not None else "The rule"
+        raise Forbidden(
+            f"{what} concerns you yourself: no one loosens what binds him. "
+            "Ask another administrator.",
+            code="self_grant",
+        )
+
+
+_LINKS = ("users", "groups", "exempt_users", "exempt_groups", "connections")
+
+
+@dataclass(frozen=True, slots=True)
+class _Reach:
+    """Whom a rule concerns and where (ids; no connections = all of them)."""
+
+    is_enabled: bool
+    everyone: bool
+    users: frozenset[str]
+    groups: frozenset[str]
+    exempt_users: frozenset[str]
+    exempt_groups: frozenset[str]
+    connections: frozenset[str]
+
+    @staticmethod
+    def of(rule: Rule | None, data: Mapping[str, Any]) -> _Reach:
+        """Return the reach of a rule as ``data`` would leave it."""
+        return _Reach(
+            is_enabled=data.get("is_enabled", rule.is_enabled if rule is not None else True),
+            everyone=data.get("everyone", rule.everyone if rule is not None else False),
+            **{name: _linked(rule, data, name) for name in _LINKS},
+        )
+
+    def covers(self, person: User) -> bool:
+        """Return whether it concerns a person where he holds a grant."""
+        mine = {group.id for group in groups_of(person)}
+        if not self.is_enabled or person.pk in self.exempt_users or mine & self.exempt_groups:
+            return False
+        if not (self.everyone or person.pk in self.users or mine & self.groups):
+            return False
+        held = Grant.of_person(person.pk)
+        if self.connections:
+            held = held.filter(connection_id__in=self.connections)
+        return held.exists()
+
+
+def _linked(rule: Rule | None, data: Mapping[str, Any], name: str) -> frozenset[str]:
+    if name in data:
+        return frozenset(item.pk for item in data[name])
+    if rule is None:
+        return frozenset()
+    return frozenset(getattr(rule, name).values_list("pk", flat=True))
+
+
+def _allows(rule: Rule | None, data: Mapping[str, Any]) -> bool:
+    effect = data.get("effect", getattr(rule, "effect", RuleEffect.DENY.value))
+    return bool(effect == RuleEffect.ALLOW.value)
+
+
+def _changed(rule: Rule, data: Mapping[str, Any]) -> set[str]:
+    """Return the names of what differs in a change."""
+    return {
+        name
+        for name in data
+        if (
+            _linked(rule, {}, name) != _linked(rule, data, name)
+            if name in _LINKS
+            else getattr(rule, name) != data[name]
+        )
+    }
+
+
+def _binds_less(rule: Rule, data: Mapping[str, Any]) -> bool:
+    """Return whether a change lets a bound person do more: what only adds is no loosening."""
+    changed = _changed(rule, data)
+    if changed & {"masker", "relaxations", "check_kind", "effect", "values", "priority"}:
+        return True
+    if any(name in changed and data[name] is False for name in ("is_enabled", "everyone")):
+        return True
+    if any(_linked(rule, {}, name) - _linked(rule, data, name) for name in ("users", "groups")):
+        return True
+    before, after = _linked(rule, {}, "connections"), _linked(rule, data, "connections")
+    return _is_narrowed(before, after) or (
+        "objects_json" in changed and _is_narrowed(rule.objects_json, data["objects_json"])
     )
 
 
-def _binds(rule: Rule, person: User) -> bool:
-    mine = {group.id for group in groups_of(person)}
-
-    def names(users: Any, groups: Any) -> bool:
-        in_group = groups.filter(pk__in=mine).exists()
-        return bool(in_group or users.filter(pk=person.pk).exists())
-
-    if not rule.is_enabled or not (rule.everyone or names(rule.users, rule.groups)):
+def _is_narrowed(before: Collection[object], after: Collection[object]) -> bool:
+    """Return whether places fall out of a rule; none named means all of them."""
+    if not after:
         return False
-    if names(rule.exempt_users, rule.exempt_groups):
-        return False
-    held = Grant.of_person(person.pk)
-    covered = list(rule.connections.values_list("pk", flat=True))
-    return (held.filter(connection_id__in=covered) if covered else held).exists()
-
-
-def _loosens(rule: Rule, data: Mapping[str, Any] | None) -> bool:
-    """Return whether a change lets a bound person do more: what only adds is no loosening."""
-    if data is None or data.get("is_enabled") is False:
-        return True
-    if rule.everyone and data.get("everyone") is False:
-        return True
-    for name in ("users", "groups", "connections"):
-        present = set(getattr(rule, name).values_list("pk", flat=True))
-        wanted = {item.pk for item in data[name]} if name in data else present
-        # No connections means all of them.
-        narrowed = wanted and (present - wanted or not present)
-        if narrowed if name == "connections" else present - wanted:
-            return True
-    objects = data.get("objects_json")
-    if objects is not None and any(item not in objects for item in rule.objects_json):
-        return True
-    fixed = ("masker", "relaxations", "check_kind", "effect", "values", "priority")
-    return any(name in data and data[name] != getattr(rule, name) for name in fixed)
+    return not before or any(item not in after for item in before)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from django.db.models import Q
 
-from querykeep_api.iam.models import Group, Role, User
+from querykeep_api.iam.models import ApiToken, Group, Role, User
 from querykeep_api.iam.permissions_of import OWNER_ROLE, conferred_on, known
-from querykeep_api.kernel.errors import Conflict, Forbidden
+from querykeep_api.kernel.errors import Conflict, Forbidden, NotSignedIn
 from querykeep_api.kernel.permissions import PERMISSIONS
-from querykeep_api.kernel.principal import Principal
+from querykeep_api.kernel.principal import CredentialKind, Principal
 
 ALL_PERMISSIONS = frozenset(PERMISSIONS)
 
@@ -35,9 +36,29 @@ def access_confer(principal: Principal, permissions: Iterable[str], what: str) -
         )
 
 
+def access_lifetime(principal: Principal, expires_at: datetime | None) -> None:
+    """Let an API token make no token (and make itself none) that is good for longer than it is.
+
+    Args:
+        expires_at: The end of what is made or changed; None = never.
+
+    Raises:
+        Forbidden: It would outlive the token of this request.
+    """
+    if principal.kind is not CredentialKind.API_TOKEN:
+        return
+    token = ApiToken.everything.filter(pk=principal.credential_id).first()
+    if token is None:
+        raise NotSignedIn("The API token was revoked meanwhile.", code="bad_token")
+    ends = token.expires_at
+    if ends is not None and (expires_at is None or expires_at > ends):
+        text = f"A token gives no longer life than its own, which ends {ends.isoformat()}."
+        raise Forbidden(text, code="cannot_raise", fields={"expires_at": [text]})
+
+
 def access_change_user(principal: Principal, target: User) -> None:
     """Let a person change another's account only if that one holds no more than he does: who can
-    reset a password can become its person.
+    reset a password can become its person. A deactivated account counts as what it would be again.
 
     Raises:
         Forbidden: The target holds more.

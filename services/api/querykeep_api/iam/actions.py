@@ -13,7 +13,7 @@ from querykeep_api.iam.passwords import hash_password
 from querykeep_api.iam.permissions_of import OWNER_ROLE
 from querykeep_api.iam.web_sessions import end_sessions
 from querykeep_api.kernel import clock
-from querykeep_api.kernel.errors import Conflict, InvalidInput
+from querykeep_api.kernel.errors import Conflict, InvalidInput, NotFound
 from querykeep_api.kernel.models import Record
 from querykeep_api.kernel.outbox import SubjectRef, differences, record
 from querykeep_api.kernel.permissions import PERMISSIONS
@@ -37,6 +37,19 @@ def group_subject(group: Group) -> SubjectRef:
 def role_subject(role: Role) -> SubjectRef:
     """Return how events name a role."""
     return SubjectRef("role", role.pk, role.name)
+
+
+def lock_user(user: User) -> None:
+    """Read a person's row anew and lock it until the transaction ends: what another request wrote
+    since it was read, such as a deactivation, is not written back.
+
+    Raises:
+        NotFound: The account was deleted meanwhile.
+    """
+    try:
+        user.refresh_from_db(from_queryset=User.everything.select_for_update())
+    except User.DoesNotExist as error:
+        raise NotFound("The account was deleted meanwhile.") from error
 
 
 @transaction.atomic
@@ -84,6 +97,7 @@ def do_change_user(user: User, changes: Mapping[str, Any], *, acting_user: User 
         InvalidInput: The user name is taken, or a deactivation gives no reason.
         Conflict: He is the last owner.
     """
+    lock_user(user)
     before = {name: getattr(user, name) for name in USER_FIELDS}
     for name in USER_FIELDS:
         if name in changes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from querykeep_api.iam.access import is_owner
+from querykeep_api.iam.access import access_lifetime, is_owner
 from querykeep_api.iam.agent_keys import verify_signature
 from querykeep_api.iam.agent_tokens import agent_of_access_token, do_refresh, do_revoke_by_token
 from querykeep_api.iam.agents import do_redeem_login, do_start_login, login_progress
@@ -20,6 +20,7 @@ __all__ = [
     "GroupRef",
     "User",
     "WebSession",
+    "access_lifetime",
     "agent_of_access_token",
     "clean_up_expired",
     "do_redeem_login",

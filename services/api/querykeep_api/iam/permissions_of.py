@@ -18,9 +18,8 @@ def permissions_of(user: User) -> frozenset[str]:
 
 
 def conferred_on(user: User) -> frozenset[str]:
-    """Return what a person's roles confer; unknown names in a role count for nothing."""
-    if not user.is_active:
-        return frozenset()
+    """Return what a person's roles confer while he is active, whether he is or not; unknown names
+    in a role count for nothing."""
     rows = Role.objects.filter(Q(users=user) | Q(groups__memberships__user=user)).values_list(
         "permissions", flat=True
     )

@@ -7,7 +7,12 @@ from datetime import timedelta
 from django.db import transaction
 
 from querykeep_api.iam import web_sessions
-from querykeep_api.iam.actions import do_create_user, do_set_role_holders, user_subject
+from querykeep_api.iam.actions import (
+    do_create_user,
+    do_set_role_holders,
+    lock_user,
+    user_subject,
+)
 from querykeep_api.iam.models import OwnerLink, PasswordRecord, Role, User, WebSession
 from querykeep_api.iam.passwords import (
     check_new_password,
@@ -149,7 +154,8 @@ def do_change_password(
     Raises:
         InvalidInput: The current password is wrong (it counts as a failed sign-in), or the new one
             breaks the policy.
-        NotSignedIn: The account got locked by too many wrong tries.
+        NotSignedIn: The account is locked by too many wrong tries, or an administrator gave it
+            another password or deactivated it meanwhile.
     """
     if user.is_locked(clock.now()):
         raise NotSignedIn(_REFUSED, code="bad_credentials")
@@ -160,7 +166,11 @@ def do_change_password(
         text = "The current password is wrong."
         raise InvalidInput(text, code="bad_credentials", fields={"current": [text]})
     check_new_password(user, new)
+    verified = user.password_hash
     with transaction.atomic():
+        lock_user(user)
+        if user.password_hash != verified or not user.is_active or user.is_locked(clock.now()):
+            raise NotSignedIn(_REFUSED, code="bad_credentials")
         _store_password(user, new)
         user.must_change_password = False
         user.temporary_password_until = None

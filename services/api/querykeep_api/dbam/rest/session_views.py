@@ -36,7 +36,7 @@ from querykeep_api.dbam.models import (
 )
 from querykeep_api.dbam.models.grants import UNUSED
 from querykeep_api.dbam.rest.shapes import connection_reference
-from querykeep_api.iam.facade import Group, User
+from querykeep_api.iam.facade import Group, User, access_lifetime
 from querykeep_api.iam.rest.facade import user_reference
 from querykeep_api.kernel import clock
 from querykeep_api.kernel.errors import Conflict, Forbidden
@@ -93,6 +93,7 @@ class ProxyTokenView(ResourceView):
             raise Forbidden(
                 f"You hold no grant on {connection.name}: ask for access first.", code="no_grant"
             )
+        access_lifetime(self.principal, data.get("expires_at"))
         token, self._password = do_create_proxy_token(
             me,
             connection,
@@ -110,6 +111,8 @@ class ProxyTokenView(ResourceView):
         """Change name or expiry."""
         if "connection" in data and data["connection"].pk != record.connection_id:
             raise Conflict("A token keeps its connection: make another one.", code="fixed_field")
+        if data.get("expires_at", record.expires_at) != record.expires_at:
+            access_lifetime(self.principal, data["expires_at"])
         do_change_proxy_token(record, data, acting_user=self.principal.user)
 
     def on_delete(self, record: ProxyToken) -> None:
