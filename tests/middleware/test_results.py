@@ -199,6 +199,44 @@ def test_results_and_downloads_are_one_persons(
         assert developer.http.get(url).status_code == 404
 
 
+def test_only_what_a_grant_with_export_covers_now_is_taken_away(
+    auditor: Person, admin: Admin, system: System
+) -> None:
+    shop = system.postgresql
+    (person,) = admin.list("/users", search="auditor")
+    (full,) = (one for one in admin.list("/privileges") if one["name"] == "read-only")
+    look = admin.make("/privileges", {"name": "look only", "kinds": ["select"]})
+    holder = {"user": person["id"], "connection": shop.id}
+    products = [{"schema": "*", "table": "products"}]
+    made = [
+        admin.make("/grants", {**holder, **more})
+        for more in (
+            {"privilege": look["id"]},
+            {"privilege": full["id"], "objects": products},
+            {"privilege": full["id"], "valid_from": "2999-01-01T00:00:00Z"},
+        )
+    ]
+    try:
+        with auditor.editor() as editor:
+            editor.connect(shop.id)
+            (orders,) = editor.run("SELECT id FROM orders LIMIT 3").results
+            (covered,) = editor.run("SELECT id FROM products LIMIT 3").results
+            refused = editor.refused(wire.ExportResult("", orders, ExportFormat.CSV))
+            assert refused.code == "not_allowed"
+            assert auditor.http.get(editor.export(covered).url).status_code == 200
+            ready = editor.export(covered)
+            admin.delete(f"/grants/{made[1]['id']}")
+            again = wire.ExportResult("", covered, ExportFormat.CSV)
+            wait_until(lambda: isinstance(editor.ask(again), wire.RequestFailed))
+            assert editor.refused(again).code == "not_allowed"
+            assert editor.page(covered).total == 3
+            assert auditor.http.get(ready.url).status_code == 404
+    finally:
+        for grant in made:
+            admin.delete(f"/grants/{grant['id']}")
+        admin.delete(f"/privileges/{look['id']}")
+
+
 def test_a_download_needs_a_web_session(analyst: Person, system: System) -> None:
     with analyst.editor() as editor:
         editor.connect(system.postgresql.id)

@@ -264,10 +264,12 @@ class Hub:
             return None
         try:
             policy = self.rights.check(offered.result)
+            session_id, statement_id = self.rights.origin(offered.result)
             _, rows = await self.page(offered.result, offered.view, 0, 1)
         except (StoreError, NotReadableError):
             return None
-        session_id, statement_id = self.rights.origin(offered.result)
+        if not self.rights.may_export(offered.result):
+            return None
         sequence = self.services.spool.append(
             ResultExported(
                 at=self.services.now(),

@@ -11,7 +11,7 @@ read. With the API away, results can be read for the lease of their policy and n
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import trio
 
@@ -115,6 +115,17 @@ class ResultRights:
                 retry=False,
             )
         return source.policy
+
+    def may_export(self, result: StoredResult) -> bool:
+        """Return whether a result that ``check`` let pass may be taken away now: grants with the
+        function export, and they alone, must cover its statement."""
+        bound = self._bound.get(result.result_id)
+        source = self._sources.get(bound.session_id) if bound is not None else None
+        if bound is None or source is None:
+            return False
+        policy = source.policy
+        exporting = tuple(grant for grant in policy.grants if "export" in grant.functions)
+        return self._holds(bound, replace(policy, grants=exporting))
 
     def origin(self, result: StoredResult) -> tuple[str, str]:
         """Return (session id, statement id) of a result that ``check`` let pass."""

@@ -333,10 +333,11 @@ class Window:
     def _export(self, message: wire.ExportResult) -> wire.ExportReady:
         result = self.hub.store.get(message.result_id, self.user_id)
         policy = self.hub.rights.check(result)
-        if not any("export" in grant.functions for grant in policy.grants):
+        if not self.hub.rights.may_export(result):
             raise RequestError(
                 "not_allowed",
-                f"your privilege on {policy.connection_name} has no export",
+                f"no privilege with export that you hold on {policy.connection_name} now covers "
+                "this statement",
                 next_step="Ask the owner of the connection for a privilege with export.",
             )
         name = f"result-{datetime.now(UTC):%Y%m%d-%H%M%S}.{message.format.value}"
