@@ -150,7 +150,14 @@ def test_filters(filled, auditor, query: str, expected: set[str]) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["verdict=maybe", "route=tunnel", "since=yesterday", "ordering=statement", "colour=red"],
+    [
+        "verdict=maybe",
+        "route=tunnel",
+        "since=yesterday",
+        "since=0001-01-01T00:00:00%2B14:00",
+        "ordering=statement",
+        "colour=red",
+    ],
 )
 def test_bad_filters_are_errors(filled, auditor, query: str) -> None:
     answer = auditor.get(f"audit/statements?{query}")
@@ -186,10 +193,13 @@ def test_events_and_their_filters(filled, auditor) -> None:
 
 def test_rows_that_someone_broke_are_still_shown(filled, auditor) -> None:
     Event.objects.filter(kind="session.opened").update(after="not json")
-    Statement.objects.filter(pk="proxy-a-statement-1").update(rules_json="{")
+    broken = Statement.objects.filter(pk="proxy-a-statement-1")
+    broken.update(rules_json="{", reason_json="{")
     opened = auditor.get("audit/events?kind=session.opened").json()["results"][0]
     assert opened["after"] == {"text": "not json"}
-    assert auditor.get("audit/statements/proxy-a-statement-1").json()["rules"] == []
+    shown = auditor.get("audit/statements/proxy-a-statement-1").json()
+    assert (shown["rules"], shown["reason"]) == ([], {"text": "{"})
+    assert auditor.get("audit/statements").status_code == 200
 
 
 def test_summary_counts_by_verdict_and_hour(filled, auditor) -> None:
@@ -201,6 +211,8 @@ def test_summary_counts_by_verdict_and_hour(filled, auditor) -> None:
     assert body["hours"][0]["allowed"] == 3
     late = auditor.get("audit/summary?since=2020-01-01T00:00:00Z")
     assert late.status_code == 400
+    before_all = "since=0001-01-01T00:00:00%2B14:00&until=0001-01-02T00:00:00Z"
+    assert auditor.get(f"audit/summary?{before_all}").status_code == 400
 
 
 def body_of(answer: Any) -> bytes:
@@ -208,8 +220,9 @@ def body_of(answer: Any) -> bytes:
 
 
 def test_csv_export_is_safe_in_spreadsheets(spool, auditor) -> None:
-    texts = ["=1+1", "+SUM(A1)", "-1", "@cmd", "\ttab", 'a "quoted", line\nbreak', "한글"]
-    for text in texts:
+    texts = ["=1+1", "+SUM(A1)", "-1", "@cmd", "\ttab", "\n=1", " =1", "＝1+1"]
+    harmless = ['a "quoted", line\nbreak', "한글", " 1 = 1"]
+    for text in texts + harmless:
         spool.statement(text)
     ingest(spool.records, service="proxy", ep="proxy-1", now=NOW)
     answer = auditor.get("audit/statements/export?format=csv&ordering=started_at")
@@ -217,7 +230,7 @@ def test_csv_export_is_safe_in_spreadsheets(spool, auditor) -> None:
     raw = body_of(answer)
     assert not raw.startswith(b"\xef\xbb\xbf")
     rows = list(csv.DictReader(io.StringIO(raw.decode(), newline="")))
-    assert [row["statement"] for row in rows] == [f"'{t}" for t in texts[:5]] + texts[5:]
+    assert [row["statement"] for row in rows] == [f"'{text}" for text in texts] + harmless
     assert rows[0]["bytes"] == str(2**40)
     with_bom = body_of(auditor.get("audit/statements/export?format=csv&bom=1"))
     assert with_bom.startswith(b"\xef\xbb\xbf")

@@ -236,6 +236,8 @@ def exported(store: ResultStore, result: StoredResult, format_: ExportFormat, sa
         ("-1+cmd", "'-1+cmd"),
         ("@x", "'@x"),
         (" =1", "' =1"),
+        ("＝1+1", "'＝1+1"),
+        ("\n+SUM(A1)", '"\'\n+SUM(A1)"'),
         ("a=1", "a=1"),
         ("", '""'),
     ],

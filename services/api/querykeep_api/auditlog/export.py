@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -13,7 +14,8 @@ from django.db.models import QuerySet
 from querykeep_api.auditlog.models import Statement
 
 _CHUNK = 200
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# Some spreadsheets pass over white space first, and those of East Asia read wide signs as narrow.
+_FORMULA = re.compile(r"[\t\r\n]|\s*[=+\-@＝＋－＠]")
 BOM = "\ufeff"
 """Makes spreadsheet programs read UTF-8; only on request, since scripts do not expect it."""
 
@@ -55,7 +57,7 @@ def safe_cell(value: object) -> str:
         return ""
     if not isinstance(value, str):
         return str(value)
-    return f"'{value}" if value.startswith(_FORMULA_STARTS) else value
+    return f"'{value}" if _FORMULA.match(value) else value
 
 
 def csv_lines(entries: Iterable[Mapping[str, Any]], *, bom: bool) -> Iterator[bytes]:

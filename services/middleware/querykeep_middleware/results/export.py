@@ -17,7 +17,8 @@ from querykeep_middleware.results.views import Views
 _PAGE_ROWS = 5000
 _PART_BYTES = 8 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
-_FORMULA = re.compile(r"\s*[=+\-@\t\r]")
+# Some spreadsheets pass over white space first, and those of East Asia read wide signs as narrow.
+_FORMULA = re.compile(r"[\t\r\n]|\s*[=+\-@＝＋－＠]")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
 
 MEDIA_TYPES = {

@@ -45,7 +45,7 @@ def statement_entry(row: Statement) -> dict[str, Any]:
         "duration_ms": row.duration_ms if ran else None,
         "error": row.failure or row.refusal,
         "error_code": row.failure_code or row.refusal_code,
-        "reason": json.loads(row.reason_json) if row.reason_json else None,
+        "reason": _loaded(row.reason_json),
         "digest": row.digest,
         "session_id": row.session_id,
         "policy_version": str(row.policy_version),

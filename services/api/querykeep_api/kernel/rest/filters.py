@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -50,7 +50,10 @@ def read_moment(value: str) -> datetime:
     parsed = parse_datetime(value.replace(" ", "+") if "T" in value else value)
     if parsed is None or parsed.tzinfo is None:
         raise ValueError("a time as RFC 3339 text with its zone, such as 2026-01-31T09:00:00Z")
-    return parsed
+    try:
+        return parsed.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("a time between the years 1 and 9999 UTC") from error
 
 
 class FieldFilter(BaseFilterBackend):
