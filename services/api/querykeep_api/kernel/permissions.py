@@ -60,7 +60,7 @@ class HasPermission(BasePermission):
 
     def has_permission(self, request: Request, view: Any) -> bool:
         """Return True or raise what the client is told."""
-        needed = self.needed_permission(request, view)
+        needed = self.needed(view, request.method or "")
         principal = request.auth
         if not isinstance(principal, Principal):
             raise NotSignedIn("Sign in, or send an API token as 'Authorization: Bearer …'.")
@@ -78,12 +78,12 @@ class HasPermission(BasePermission):
         return True
 
     @staticmethod
-    def needed_permission(request: Request, view: Any) -> tuple[str, ...] | None:
+    def needed(view: Any, method: str) -> tuple[str, ...] | None:
         """Return the permissions of which a view asks for one (empty: any signed-in person), or
-        None where it declares none for this request."""
+        None where it declares none for its present action and HTTP method."""
         declared: Declared = getattr(view, "permissions", {})
-        kind = "read" if request.method in SAFE_METHODS else "write"
-        for key in (getattr(view, "action", None), request.method, kind):
+        kind = "read" if method in SAFE_METHODS else "write"
+        for key in (getattr(view, "action", None), method, kind):
             if key and key in declared:
                 names = declared[key]
                 return names if isinstance(names, tuple) else tuple(filter(None, (names,)))

@@ -130,6 +130,21 @@ class _Reference(serializers.DictField):
     """``{id, name}`` in the schema."""
 
 
+@extend_schema_field(
+    {
+        "type": "object",
+        "description": "Why it was refused: a code and what it speaks of.",
+        "properties": {
+            "code": {"type": "string"},
+            "arguments": {"type": "object", "additionalProperties": {"type": "string"}},
+        },
+        "required": ["code", "arguments"],
+    }
+)
+class _Reason(serializers.DictField):
+    """``{code, arguments}`` in the schema."""
+
+
 class StatementSchema(serializers.Serializer[Statement]):
     """A statement; made by ``statement_entry``, described here for the schema."""
 
@@ -152,6 +167,7 @@ class StatementSchema(serializers.Serializer[Statement]):
     duration_ms = serializers.FloatField(allow_null=True)
     error = serializers.CharField()
     error_code = serializers.CharField()
+    reason = _Reason(allow_null=True)
     digest = serializers.CharField()
     session_id = serializers.CharField()
     policy_version = serializers.CharField()
@@ -186,3 +202,47 @@ class EventSchema(serializers.Serializer[Event]):
     def to_representation(self, instance: Event) -> dict[str, Any]:
         """Return the entry."""
         return event_entry(instance)
+
+
+class SummarySchema(serializers.Serializer[Any]):
+    """Counts of statements."""
+
+    since = serializers.DateTimeField()
+    until = serializers.DateTimeField()
+    total = serializers.IntegerField()
+    by_verdict = serializers.DictField(child=serializers.IntegerField())
+    hours = serializers.ListField(
+        child=serializers.DictField(), help_text="Each has `at` and a count by verdict."
+    )
+
+
+class SinceSchema(serializers.Serializer[Any]):
+    """From when on; everything where it is left out."""
+
+    since = serializers.DateTimeField(required=False)
+
+
+class FindingSchema(serializers.Serializer[Any]):
+    """A place where the evidence does not fit."""
+
+    kind = serializers.CharField()
+    place = serializers.CharField()
+    message = serializers.CharField()
+    spool_id = serializers.CharField()
+    sequence = serializers.CharField()
+    event_id = serializers.CharField()
+
+
+class VerifySchema(serializers.Serializer[Any]):
+    """What a walk over the chains found; made by ``report_entry``."""
+
+    ok = serializers.BooleanField()
+    records = serializers.IntegerField()
+    spools = serializers.IntegerField()
+    statements = serializers.IntegerField()
+    events = serializers.IntegerField()
+    checkpoints = serializers.IntegerField()
+    covered_from = serializers.DateTimeField(allow_null=True)
+    covered_until = serializers.DateTimeField(allow_null=True)
+    finding_count = serializers.IntegerField()
+    findings = FindingSchema(many=True, help_text=f"The first {FINDINGS_SHOWN}.")

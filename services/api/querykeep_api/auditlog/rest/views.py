@@ -12,7 +12,8 @@ from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import TruncHour
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.decorators import action
 from rest_framework.filters import BaseFilterBackend
 from rest_framework.negotiation import DefaultContentNegotiation
@@ -25,7 +26,10 @@ from querykeep_api.auditlog.export import csv_lines, entries_of, json_lines
 from querykeep_api.auditlog.models import AUDIT_DATABASE, Event, Record, Statement
 from querykeep_api.auditlog.rest.shapes import (
     EventSchema,
+    SinceSchema,
     StatementSchema,
+    SummarySchema,
+    VerifySchema,
     proof_entry,
     report_entry,
     statement_entry,
@@ -152,7 +156,20 @@ class StatementView(_AuditView):
         """Return every statement whose start has arrived."""
         return Statement.objects.using(AUDIT_DATABASE).filter(has_start=True)
 
-    @extend_schema(responses={(200, "text/csv"): str})
+    @extend_schema(
+        filters=True,
+        parameters=[
+            OpenApiParameter("format", str, enum=("csv", "jsonl"), default="csv"),
+            OpenApiParameter(
+                "bom",
+                str,
+                enum=("0", "1"),
+                default="0",
+                description="A byte order mark, by which spreadsheets know UTF-8.",
+            ),
+        ],
+        responses={(200, "text/csv"): str, (200, "application/x-ndjson"): str},
+    )
     @action(detail=False, methods=["get"], url_path="export")
     def export(self, request: Request) -> HttpResponseBase:
         """Stream what the filters find as CSV or JSON lines."""
@@ -208,7 +225,13 @@ class SummaryView(APIView):
 
     permissions: ClassVar[dict[str, str]] = {"GET": "audit.view"}
 
-    @extend_schema(responses={200: dict})
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("since", OpenApiTypes.DATETIME),
+            OpenApiParameter("until", OpenApiTypes.DATETIME, description="Now by default."),
+        ],
+        responses=SummarySchema,
+    )
     def get(self, request: Request) -> Response:
         """Count statements by verdict and hour since a time (24 hours ago by default)."""
         now = clock.now()
@@ -244,7 +267,7 @@ class VerifyView(APIView):
 
     permissions: ClassVar[dict[str, str]] = {"POST": "audit.export"}
 
-    @extend_schema(request=dict, responses={200: dict})
+    @extend_schema(request=SinceSchema, responses=VerifySchema)
     def post(self, request: Request) -> Response:
         """Walk every chain and say what does not fit, and where."""
         given = request.data.get("since") if isinstance(request.data, dict) else None

@@ -153,7 +153,7 @@ class ConnectionView(ResourceView):
         """Test a saved connection with its stored account."""
         return Response(report_json(probe_connection(self.access(pk))))
 
-    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    @extend_schema(request=None, responses={202: OpenApiTypes.OBJECT})
     @action(detail=True, methods=["post"])
     def crawl(self, request: Request, pk: str) -> Response:
         """Queue a crawl of the catalog and return its run."""

@@ -79,7 +79,7 @@ class GrantSerializer(serializers.ModelSerializer[Grant]):
     objects = TablePatternSerializer(required=False, **_PATTERNS)
     hours = HoursSerializer(required=False, allow_null=True)
     state = serializers.SerializerMethodField()
-    created_by = user_reference(read_only=True)
+    created_by = user_reference(read_only=True, allow_null=True)
 
     class Meta:
         model = Grant

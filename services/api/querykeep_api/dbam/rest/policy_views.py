@@ -37,6 +37,7 @@ from querykeep_api.dbam.rest.policy_serializers import (
 )
 from querykeep_api.kernel import clock
 from querykeep_api.kernel.rest.filters import Condition, by, flag
+from querykeep_api.kernel.rest.schema import whole_list
 from querykeep_api.kernel.rest.views import ResourceView
 from querykeep_api.kernel.secrets import purpose_key
 from querykeep_guard.masking import MASKERS, build
@@ -230,7 +231,11 @@ class MaskingRuleView(RuleView):
         "masker": by("masker__kind"),
     }
 
-    @extend_schema(responses=MaskerSerializer(many=True), filters=False)
+    @extend_schema(
+        responses=whole_list("MaskerList", MaskerSerializer),
+        operation_id="masking_rules_maskers_list",
+        filters=False,
+    )
     @action(detail=False, methods=["get"], pagination_class=None)
     def maskers(self, request: Request) -> Response:
         """List the maskers with their parameters and an example."""

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from django.db.models import Q, QuerySet
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -61,13 +61,23 @@ class ProxyTokenSerializer(serializers.ModelSerializer[ProxyToken]):
 
     class Meta:
         model = ProxyToken
-        fields = (
+        fields: tuple[str, ...] = (
             "id", "name", "connection", "expires_at", "user", "username", "created_at",
             "last_used_at", "etag",
         )  # fmt: skip
         read_only_fields = ("id", "username", "created_at", "last_used_at")
 
 
+class MadeProxyTokenSerializer(ProxyTokenSerializer):
+    """A new proxy token with its password."""
+
+    password = serializers.CharField(read_only=True, help_text="Shown in this answer only.")
+
+    class Meta(ProxyTokenSerializer.Meta):
+        fields = (*ProxyTokenSerializer.Meta.fields, "password")
+
+
+@extend_schema_view(create=extend_schema(responses={201: MadeProxyTokenSerializer}))
 class ProxyTokenView(ResourceView):
     """One's own user names and passwords for the connections' own ports."""
 

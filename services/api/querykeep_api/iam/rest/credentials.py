@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from django.db import transaction
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -21,6 +21,7 @@ from querykeep_api.iam.rest.serializers import (
     ApiTokenSerializer,
     DeviceCodeSerializer,
     DeviceLoginSerializer,
+    MadeApiTokenSerializer,
     RedirectSerializer,
     WebSessionSerializer,
 )
@@ -29,9 +30,11 @@ from querykeep_api.kernel.errors import Forbidden, NotFound
 from querykeep_api.kernel.permissions import ANYONE_SIGNED_IN, Declared
 from querykeep_api.kernel.principal import CredentialKind, principal_of
 from querykeep_api.kernel.rest.filters import Condition, by
+from querykeep_api.kernel.rest.schema import whole_list
 from querykeep_api.kernel.rest.views import ResourceView
 
 
+@extend_schema_view(create=extend_schema(responses={201: MadeApiTokenSerializer}))
 class ApiTokenView(ResourceView):
     """API tokens: everyone's own; an owner sees all."""
 
@@ -197,7 +200,10 @@ class WebSessionsView(APIView):
 
     permissions: ClassVar[Declared] = {"read": "own.view"}
 
-    @extend_schema(responses=WebSessionSerializer(many=True), operation_id="web_sessions_list")
+    @extend_schema(
+        responses=whole_list("WebSessionList", WebSessionSerializer),
+        operation_id="web_sessions_list",
+    )
     def get(self, request: Request) -> Response:
         """List my live web sessions."""
         principal = principal_of(request)

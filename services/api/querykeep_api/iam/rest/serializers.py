@@ -127,11 +127,20 @@ class ApiTokenSerializer(serializers.ModelSerializer[ApiToken]):
 
     class Meta:
         model = ApiToken
-        fields = (
+        fields: tuple[str, ...] = (
             "id", "name", "scopes", "expires_at", "user", "prefix", "created_at", "last_used_at",
             "etag",
         )  # fmt: skip
         read_only_fields = ("id", "prefix", "created_at", "last_used_at")
+
+
+class MadeApiTokenSerializer(ApiTokenSerializer):
+    """A new API token with its secret."""
+
+    secret = serializers.CharField(read_only=True, help_text="Shown in this answer only.")
+
+    class Meta(ApiTokenSerializer.Meta):
+        fields = (*ApiTokenSerializer.Meta.fields, "secret")
 
 
 class AgentSerializer(serializers.ModelSerializer[Agent]):

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from django.db import transaction
 from django.db.models import Max, QuerySet
 from django_celery_beat.models import PeriodicTask
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
 from rest_framework.generics import GenericAPIView
 from rest_framework.parsers import JSONParser
@@ -30,6 +30,7 @@ from querykeep_api.jobs.schedules import PREFIX, set_enabled
 from querykeep_api.kernel import clock, outbox
 from querykeep_api.kernel.errors import Conflict, InvalidInput, NotFound
 from querykeep_api.kernel.principal import acting_user
+from querykeep_api.kernel.rest.schema import whole_list
 from querykeep_api.kernel.service_auth import IsService, Service, ServiceAuthentication
 
 _REPORT_CHANGES = 500
@@ -72,7 +73,11 @@ class JobsView(APIView):
 
     permissions: ClassVar[dict[str, str]] = {"GET": "jobs.view"}
 
-    @extend_schema(responses=JobSchema(many=True))
+    @extend_schema(
+        parameters=[OpenApiParameter("search", str, description="Stands in its name or title.")],
+        responses=whole_list("JobList", JobSchema),
+        operation_id="jobs_list",
+    )
     def get(self, request: Request) -> Response:
         """Return every job; there are few, so one page holds them."""
         search = request.query_params.get("search", "").lower()
@@ -154,7 +159,7 @@ class RunsView(GenericAPIView[JobRun]):
         """Return the job's runs."""
         return JobRun.objects.filter(job=self.kwargs.get("name", "")).order_by("-id")
 
-    @extend_schema(operation_id="jobs_runs_list")
+    @extend_schema(operation_id="jobs_runs_list", responses=RunSchema(many=True))
     def get(self, request: Request, name: str) -> Response:
         """Return a page of runs, newest first."""
         _job(name)

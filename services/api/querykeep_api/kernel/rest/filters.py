@@ -102,9 +102,25 @@ def _any(name: str, condition: Condition, values: list[str]) -> Q:
 class TextSearch(SearchFilter):
     """``?search=`` over the view's ``search_fields``, without regard to case."""
 
+    search_description = "Words that must all stand in the entry's texts, in any case."
+
 
 class Ordering(OrderingFilter):
     """``?ordering=`` over the view's ``ordering_fields``; any other name is an error."""
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        """Describe the parameter in the schema."""
+        offered = ", ".join(sorted(getattr(view, "ordering_fields", ()) or ()))
+        description = f"One of {offered}, with `-` before it for descending; several with commas."
+        return [
+            {
+                "name": "ordering",
+                "in": "query",
+                "required": False,
+                "description": description,
+                "schema": {"type": "string"},
+            }
+        ]
 
     def remove_invalid_fields(
         self, queryset: QuerySet[Any], fields: Iterable[str], view: Any, request: Request

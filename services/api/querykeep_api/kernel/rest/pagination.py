@@ -21,6 +21,8 @@ class KeysetPagination(CursorPagination):
     max_page_size = 1000
     page_size_query_param = "limit"
     cursor_query_param = "cursor"
+    page_size_query_description = "Entries on a page, at most 1000 (50 where it is left out)."
+    cursor_query_description = "Where the page begins: taken from `next` or `previous`."
     ordering = ("-id",)
 
     def get_ordering(self, request: Request, queryset: QuerySet[Any], view: Any) -> tuple[str, ...]:
