@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 import html
 from collections.abc import Awaitable, Callable
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import h11
 import trio
@@ -90,11 +90,11 @@ class CallbackListener:
 
     async def _judge(self, request: h11.Request, attempt: Try) -> tuple[int, str]:
         hosts = [value for name, value in request.headers if name == b"host"]
-        target = urlsplit(request.target.decode("ascii", "replace"))
+        path, _, query = request.target.decode("ascii", "replace").partition("?")
         is_ours = hosts == [f"127.0.0.1:{self.port}".encode()]
-        if not is_ours or request.method != b"GET" or target.path != PATH:
+        if not is_ours or request.method != b"GET" or path != PATH:
             return 404, "lost"
-        halves = parse_qs(target.query).get("half", [])
+        halves = parse_qs(query).get("half", [])
         if len(halves) != 1 or len(halves[0]) > _HALF_LIMIT:
             return 400, "wrong"
         half = halves[0]

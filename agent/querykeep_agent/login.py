@@ -169,14 +169,15 @@ def read_address(text: str) -> tuple[str, int]:
         UsageError: It is none of these.
     """
     is_url = "://" in text
-    parts = urlsplit(text if is_url else f"//{text}")
+    wrong = UsageError(f"--server {text}: expected HOST, HOST:PORT or the web UI's URL")
     try:
+        parts = urlsplit(text if is_url else f"//{text}")
         port = parts.port
-    except ValueError:
-        port = -1
+    except ValueError as error:
+        raise wrong from error
     bad_scheme = is_url and parts.scheme not in ("http", "https")
-    if not parts.hostname or bad_scheme or port == -1 or parts.username is not None:
-        raise UsageError(f"--server {text}: expected HOST, HOST:PORT or the web UI's URL")
+    if not parts.hostname or bad_scheme or parts.username is not None:
+        raise wrong
     return parts.hostname, SIGNIN_PORT if is_url or port is None else port
 
 

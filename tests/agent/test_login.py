@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from urllib.parse import parse_qs, urlsplit
 
@@ -102,6 +103,12 @@ def test_a_wrong_half_ends_nothing_and_the_right_one_still_counts(qk: Qk, analys
     foreign = httpx.get(redirect, headers={"Host": "evil.example"}, trust_env=False, timeout=60)
     assert foreign.status_code == 404
     assert httpx.post(redirect, trust_env=False, timeout=60).status_code == 404
+    port = int(base.partition("127.0.0.1:")[2].partition("/")[0])
+    # What another program or a page makes of an address: none of it is one.
+    for target in ("//[x", "http://[", "/callback#half=x", "*", "//[::1/callback?half=x"):
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as stream:
+            stream.sendall(f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+            assert stream.makefile("rb").read().startswith(b"HTTP/1.1 404 "), target
     assert follow(redirect).status_code == 200
     assert running.end()[0] == 0
 

@@ -57,7 +57,9 @@ def test_addresses(text, expected):
     assert read_address(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", ":6000", "ftp://x", "x:99999", "user:pw@x:1", "https://"])
+@pytest.mark.parametrize(
+    "text", ["", ":6000", "ftp://x", "x:99999", "user:pw@x:1", "https://", "[x", "https://[x"]
+)
 def test_addresses_without_meaning(text):
     with pytest.raises(UsageError):
         read_address(text)
