@@ -252,7 +252,7 @@ def test_the_agents_port_serves_nothing_else(system: System) -> None:
 
 def test_malformed_agent_requests(system: System) -> None:
     base = f"http://{system.agent_signin}"
-    for body in (b"", b"[]", b"{", b"\xff", b"[" * 9000):
+    for body in (b"", b"[]", b"{", b"\xff", b"[" * 9000, rb'{"machine": "\ud800"}'):
         answer = httpx.post(f"{base}/v1/logins", content=body, trust_env=False)
         assert answer.status_code == 400, body[:10]
     big = httpx.post(f"{base}/v1/tokens", content=b"x" * 20_000, trust_env=False)

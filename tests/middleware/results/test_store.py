@@ -220,6 +220,16 @@ def test_only_long_cells_are_cut(store: ResultStore) -> None:
     assert shown.cut == [(1, 1)]
 
 
+def test_views_are_kept_within_bounds(store: ResultStore) -> None:
+    result = stored(store, [(str(i),) for i in range(1000)], ("integer",))
+    views = Views(store, cached_bytes=20_000)  # two and a half of 8 bytes a row
+    for limit in range(1000, 1010):
+        asked = ResultView(filters=(ColumnFilter(0, FilterOperator.LESS, str(limit)),))
+        table, total = views.page(result, asked, 998, 10)
+        assert (rows_of(table), total) == ([("998",), ("999",)], 1000)
+        assert 0 < views.cached_bytes <= 20_000
+
+
 def exported(store: ResultStore, result: StoredResult, format_: ExportFormat, safe: bool) -> str:
     """A whole export as text."""
     parts = export(Views(store), result, ResultView(), format_, for_spreadsheet=safe)

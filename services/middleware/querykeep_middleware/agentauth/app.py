@@ -130,6 +130,7 @@ class AgentSignIn:
 def _json(data: bytes) -> dict[str, object]:
     try:
         body = json.loads(data)
+        json.dumps(body, ensure_ascii=False).encode()  # half a surrogate pair cannot be passed on
     except RecursionError as error:
         raise ValueError("the body is nested too deeply") from error
     if not isinstance(body, dict):

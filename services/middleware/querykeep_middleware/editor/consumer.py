@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from typing import Any
-from urllib.parse import urlsplit
 
 from channels.generic.websocket import AsyncWebsocketConsumer
 
@@ -82,8 +81,8 @@ class EditorConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels 
         return server[1] == self._settings.web[1]
 
     def _is_same_origin(self) -> bool:
-        origin = urlsplit(header(self.scope, b"origin"))
-        return bool(origin.netloc) and origin.netloc == header(self.scope, b"host")
+        scheme, _, origin = header(self.scope, b"origin").partition("://")
+        return scheme in ("http", "https") and origin == header(self.scope, b"host") != ""
 
     async def _who(self, *, seen: bool) -> Person | None:
         address = client_address(self.scope, self._settings.trusted_proxies)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -23,6 +25,10 @@ from querykeep_middleware.editor.shapes import (
 )
 from querykeep_middleware.results.store import StoredResult
 
+_KEPT_OF_TAB = 20
+_KEPT_OF_WINDOW = 500
+# A browser that comes back is told every text again, and all windows share the runner's memory.
+_KEPT_CHARACTERS = 100_000_000
 _CANCELLED = (Outcome.CANCELLED, Outcome.KILLED)
 
 
@@ -152,6 +158,26 @@ class RunModel:
             statements=tuple(statement.snapshot() for statement in self.statements),
             failure=self.failure,
         )
+
+
+def outlived(runs: Sequence[RunModel]) -> list[RunModel]:
+    """Return which of a window's runs (oldest first) are kept no longer: beyond the last of their
+    tab, and beyond what a window keeps in number and text. One that is running stays."""
+    kept_of_tab: Counter[str] = Counter()
+    kept = characters = 0
+    found = []
+    for run in reversed(runs):
+        if run.state is not RunState.RUNNING and (
+            kept_of_tab[run.tab_id] >= _KEPT_OF_TAB
+            or kept >= _KEPT_OF_WINDOW
+            or characters + len(run.text) > _KEPT_CHARACTERS
+        ):
+            found.append(run)
+            continue
+        kept_of_tab[run.tab_id] += 1
+        kept += 1
+        characters += len(run.text)
+    return found
 
 
 def rule_ref(rule: AppliedRule) -> RuleRef:

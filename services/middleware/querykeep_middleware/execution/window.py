@@ -18,7 +18,7 @@ from querykeep_middleware.editor import messages as wire
 from querykeep_middleware.editor.shapes import CellAddress, HistoryEntry, TabState
 from querykeep_middleware.execution.peer import Peer
 from querykeep_middleware.execution.rights import NotReadableError
-from querykeep_middleware.execution.runs import RunModel
+from querykeep_middleware.execution.runs import RunModel, outlived
 from querykeep_middleware.execution.tab_session import SessionFailedError, TabSession
 from querykeep_middleware.results.store import ResultGoneError, StoredResult, StoreError
 from querykeep_relay.api_client import ApiProblemError, ApiRefusedError, ApiUnavailableError
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from querykeep_middleware.execution.hub import Hub
 
 _LOG = logging.getLogger(__name__)
-_RUNS_KEPT = 20
 _MAX_TABS = 100
 _MAX_SESSIONS = 20
 _MAX_HISTORY = 500
@@ -250,14 +249,10 @@ class Window:
             started_monotonic=time.monotonic(),
         )
         self.runs.append(run)
-        self._trim_runs(message.tab_id)
+        for old in outlived(self.runs):
+            self._forget_results(old)
+            self.runs.remove(old)
         session.submit(run)
-
-    def _trim_runs(self, tab_id: str) -> None:
-        own = [run for run in self.runs if run.tab_id == tab_id]
-        for run in own[:-_RUNS_KEPT]:
-            self._forget_results(run)
-            self.runs.remove(run)
 
     def _forget_results(self, run: RunModel) -> None:
         for statement in run.statements:

@@ -22,14 +22,17 @@ from querykeep_middleware.results.store import ResultStore, StoredResult, StoreE
 
 _MAX_VIEW_ROWS = 5_000_000
 _CACHED_VIEWS = 32
+CACHED_BYTES = 256 * 1024 * 1024
+"""All persons share the runner's memory: what is beyond is worked out again."""
 _NUMBERS = frozenset({"integer", "decimal", "float"})
 
 
 class Views:
     """Reads pages of results through views."""
 
-    def __init__(self, store: ResultStore) -> None:
+    def __init__(self, store: ResultStore, *, cached_bytes: int = CACHED_BYTES) -> None:
         self._store = store
+        self._cached_bytes = cached_bytes
         self._lock = threading.Lock()
         self._cache: OrderedDict[tuple[str, int, ResultView], pa.Array] = OrderedDict()
 
@@ -47,6 +50,11 @@ class Views:
         wanted = indices.slice(offset, limit)
         return self._store.table(result).take(wanted), len(indices)
 
+    @property
+    def cached_bytes(self) -> int:
+        """What the views that are kept take in memory."""
+        return sum(indices.nbytes for indices in self._cache.values())
+
     def _indices(self, result: StoredResult, view: ResultView) -> pa.Array:
         rows = result.rows
         key = (result.result_id, rows, view)
@@ -62,7 +70,7 @@ class Views:
         indices = _work_out(self._store.table(result), result.kinds, view)
         with self._lock:
             self._cache[key] = indices
-            while len(self._cache) > _CACHED_VIEWS:
+            while len(self._cache) > _CACHED_VIEWS or self.cached_bytes > self._cached_bytes:
                 self._cache.popitem(last=False)
         return indices
 
