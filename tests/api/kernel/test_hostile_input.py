@@ -174,6 +174,15 @@ def test_a_body_is_bounded_before_it_is_read(as_owner: Any, anonymous: Any) -> N
     assert send(anonymous, "POST", "auth/sign-in", body).status_code == 413
 
 
+def test_a_body_in_chunks_is_told_and_not_taken_for_an_empty_one(as_owner: Any) -> None:
+    answer = as_owner._client.generic(
+        "POST",
+        "/api/v1/groups",
+        headers={**as_owner._headers, "Transfer-Encoding": "chunked"},
+    )
+    assert (answer.status_code, answer.json()["code"]) == (411, "length_needed")
+
+
 def test_a_part_of_a_nested_shape_is_taken_whole_in_a_patch_too(as_owner: Any) -> None:
     """A pattern without its schema, stored as it came, would break every session's policy."""
     from tests.api.kernel.test_permissions import OBJECT

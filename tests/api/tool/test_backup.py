@@ -91,6 +91,12 @@ def test_what_does_not_fit_changes_nothing(owner: Any, tmp_path: Path, settings:
     write_backup(good)
     with pytest.raises(BackupError, match="exists already"):
         write_backup(good)
+    assert good.stat().st_mode & 0o777 == 0o600
+    foreign = tmp_path / "foreign"
+    foreign.write_text("of someone else")
+    (tmp_path / "linked.zip.part").symlink_to(foreign)
+    write_backup(tmp_path / "linked.zip")
+    assert foreign.read_text() == "of someone else"
     before = rows_of(good)
     manifest = json.loads(zipfile.ZipFile(good).read("manifest.json"))
     users = zipfile.ZipFile(good).read("default/iam.user.jsonl")

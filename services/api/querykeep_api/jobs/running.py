@@ -56,7 +56,7 @@ def start(name: str, *, requested_by: str, arguments: Mapping[str, str] | None =
 
     Raises:
         UnknownJobError: There is no such job.
-        Conflict: The job is running, or waits to run, already.
+        Conflict: The job is running already.
         Unavailable: The queue (Redis) does not answer.
     """
     job = job_named(name)

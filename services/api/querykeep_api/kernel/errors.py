@@ -72,6 +72,14 @@ class PreconditionFailed(ApiError):
     title = "Changed by someone else meanwhile"
 
 
+class LengthNeeded(ApiError):
+    """A body in chunks: the server's interface does not tell where it ends."""
+
+    status = 411
+    code = "length_needed"
+    title = "The length of the body is missing"
+
+
 class TooLarge(ApiError):
     """The body is longer than is read; nothing of it was."""
 

@@ -16,6 +16,7 @@ import hashlib
 import itertools
 import json
 import os
+import secrets
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -64,11 +65,12 @@ def write_backup(path: Path) -> Written:
     """
     if path.exists():
         raise BackupError(f"{path} exists already: name a file that does not, or remove it")
-    half = path.with_name(path.name + ".part")
+    half = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
         # Before anything is read, and so in the backup itself: whoever has the file has everything.
         _note("installation.backed_up", "Metadata and audit log were written to a backup.")
-        descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        # In a folder that others write to as well, a file or link of theirs is never taken.
+        descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             written = _write(file)
             file.flush()

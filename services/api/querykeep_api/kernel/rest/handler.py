@@ -117,18 +117,19 @@ def _flatten(detail: Any, prefix: str = "") -> dict[str, list[str]]:
     return {prefix or "body": [str(detail)]}
 
 
-def _json(error: ApiError) -> HttpResponse:
+def problem(error: ApiError) -> HttpResponse:
+    """Return an error as Django's own response, for what no view of REST framework answers."""
     return JsonResponse(problem_body(error), status=error.status, content_type=PROBLEM_TYPE)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer for a path that does not exist."""
-    return _json(NotFound("No such path. Paths have no trailing slash; see /api/docs/."))
+    return problem(NotFound("No such path. Paths have no trailing slash; see /api/docs/."))
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer for a request that Django itself refuses (host name, size)."""
-    return _json(ApiError("The request cannot be read (host name or size).", code="bad_request"))
+    return problem(ApiError("The request cannot be read (host name or size).", code="bad_request"))
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
@@ -138,4 +139,4 @@ def server_error(request: HttpRequest) -> HttpResponse:
     )
     error.status = 500
     error.title = "Internal error"
-    return _json(error)
+    return problem(error)

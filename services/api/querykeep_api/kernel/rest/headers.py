@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
+from querykeep_api.kernel.errors import LengthNeeded
+from querykeep_api.kernel.rest.handler import problem
+
 
 class HeadersMiddleware:
     """Answers are never cached, framed, or run as a page (the docs page sets its own policy)."""
@@ -15,7 +18,13 @@ class HeadersMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Serve one request and set its headers."""
-        response = self._get_response(request)
+        if "CONTENT_LENGTH" not in request.META and "HTTP_TRANSFER_ENCODING" in request.META:
+            # WSGI would show it as an empty body, and every field of it as missing.
+            response = problem(
+                LengthNeeded("Send the body whole, with Content-Length: one in chunks is not read.")
+            )
+        else:
+            response = self._get_response(request)
         response.headers.setdefault("Cache-Control", "no-store")
         response.headers.setdefault(
             "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"
