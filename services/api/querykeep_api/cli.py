@@ -17,7 +17,9 @@ CORE = "querykeep_api.config.commands"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status (2 for a wrong command line)."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "querykeep_api.config.settings")
-    parser = argparse.ArgumentParser(prog="querykeep", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="querykeep", description="Querykeep's API service and its tools."
+    )
     _add(parser, all_commands())
     arguments = parser.parse_args(argv)
     command: Command | None = getattr(arguments, "command", None)
