@@ -141,8 +141,8 @@ class StatementCheck(enum.Enum):
 
 
 class RuleEffect(enum.Enum):
-    """What happens when a statement rule matches. Rules are looked at by priority, the lowest number
-    first and at a tie a deny first; a deny refuses, and an allow lets later rules be."""
+    """What happens when a statement rule matches. Rules are looked at by priority, the lowest
+    number first and at a tie a deny first; a deny refuses, an allow lets later rules be."""
 
     DENY = "deny"
     ALLOW = "allow"
