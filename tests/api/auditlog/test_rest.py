@@ -7,6 +7,7 @@ import io
 import json
 import resource
 import time
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -270,6 +271,41 @@ def test_export_of_many_rows_needs_little_memory(auditor) -> None:
     assert count == 20_001
     # All rows at once would be more than 80 MiB.
     assert grown_kib < 20 * 1024
+
+
+def test_long_texts_are_whole_in_their_entry_and_exports_and_short_in_lists(auditor) -> None:
+    """Anyone who may run statements decides how long they are: a page stays small all the same."""
+    text = "SELECT '" + "가" * 1_000_000 + "'"
+    Statement.objects.bulk_create(
+        Statement(
+            id=f"s{number:02}",
+            has_start=True,
+            started_at=NOW + timedelta(seconds=number),
+            statement=text if number else "SELECT 1",
+            search_text=text,
+        )
+        for number in range(20)
+    )
+    answer = auditor.get("audit/statements?ordering=started_at")
+    assert len(answer.content) < 20 * 100_000
+    short, long, *_ = answer.json()["results"]
+    assert (short["statement"], short["statement_is_cut"]) == ("SELECT 1", False)
+    assert (long["statement"], long["statement_is_cut"]) == (text[:20_000], True)
+    entry = auditor.get("audit/statements/s01").json()
+    assert (entry["statement"], entry["statement_is_cut"]) == (text, False)
+    exported = auditor.get("audit/statements/export?format=jsonl&ordering=-started_at")
+    tracemalloc.start()
+    try:
+        seen = []
+        for line in exported.streaming_content:
+            shown = json.loads(line)
+            assert shown["statement"] in (text, "SELECT 1")
+            seen.append(shown["id"])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert seen == [f"s{number:02}" for number in reversed(range(20))]
+    assert peak < 30 * 1024 * 1024  # Python holds 2 MB of each text, 38 MB of all
 
 
 def test_verify_over_http(filled, auditor, audit_files) -> None:

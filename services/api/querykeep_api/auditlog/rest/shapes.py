@@ -14,11 +14,15 @@ from querykeep_api.auditlog.verification import VerifyReport
 from querykeep_guard.contracts.codec import to_json
 
 FINDINGS_SHOWN = 1000
+LISTED_CHARACTERS = 20_000
+"""Of a statement's text in a list; its own page and the exports have all of it."""
 
 
 def statement_entry(row: Statement) -> dict[str, Any]:
     """Return a statement as the list, the detail and the exports show it."""
     ran = bool(row.outcome)
+    listed: str | None = getattr(row, "statement_head", None)
+    text = row.statement if listed is None else listed[:LISTED_CHARACTERS]
     return {
         "id": row.id,
         "started_at": to_json(row.started_at),
@@ -34,7 +38,8 @@ def statement_entry(row: Statement) -> dict[str, Any]:
         },
         "connection": {"id": row.connection_id, "name": row.connection_name},
         "database": row.database,
-        "statement": row.statement,
+        "statement": text,
+        "statement_is_cut": listed is not None and len(listed) > LISTED_CHARACTERS,
         "kind": row.kind,
         "objects": _listed(row.objects_json),
         "verdict": row.verdict,
@@ -156,7 +161,12 @@ class StatementSchema(serializers.Serializer[Statement]):
     client = serializers.DictField()
     connection = _Reference()
     database = serializers.CharField()
-    statement = serializers.CharField()
+    statement = serializers.CharField(
+        help_text=f"In a list its first {LISTED_CHARACTERS} characters."
+    )
+    statement_is_cut = serializers.BooleanField(
+        help_text="The text goes on: read the entry itself."
+    )
     kind = serializers.CharField()
     objects = serializers.ListField(child=serializers.CharField())
     verdict = serializers.CharField()

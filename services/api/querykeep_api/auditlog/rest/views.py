@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from django.db import transaction
 from django.db.models import Count, Q, QuerySet
-from django.db.models.functions import TruncHour
+from django.db.models.functions import Left, TruncHour
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
@@ -25,6 +25,7 @@ from rest_framework.views import APIView
 from querykeep_api.auditlog.export import csv_lines, entries_of, json_lines
 from querykeep_api.auditlog.models import AUDIT_DATABASE, Event, Record, Statement
 from querykeep_api.auditlog.rest.shapes import (
+    LISTED_CHARACTERS,
     EventSchema,
     SinceSchema,
     StatementSchema,
@@ -153,8 +154,14 @@ class StatementView(_AuditView):
     ordering = ("-started_at",)
 
     def get_queryset(self) -> QuerySet[Statement]:
-        """Return every statement whose start has arrived."""
-        return Statement.objects.using(AUDIT_DATABASE).filter(has_start=True)
+        """Return every statement whose start has arrived. Texts may have tens of megabytes each: a
+        page reads their beginnings only."""
+        rows = Statement.objects.using(AUDIT_DATABASE).filter(has_start=True)
+        if self.action != "list":
+            return rows.defer("search_text")
+        # One character more tells whether it goes on.
+        head = Left("statement", LISTED_CHARACTERS + 1)
+        return rows.defer("search_text", "statement").annotate(statement_head=head)
 
     @extend_schema(
         filters=True,
