@@ -16,6 +16,7 @@ from querykeep_guard.contracts.codec import dumps, loads
 from querykeep_middleware.editor.shapes import HistoryEntry, TabState
 
 _HISTORY_KEPT = 5000
+_PAGE_CHARACTERS = 4_000_000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS editor_window (
   id TEXT PRIMARY KEY, user_id TEXT NOT NULL, used_at TEXT NOT NULL,
@@ -152,23 +153,36 @@ class Keeper:
     def history(
         self, user_id: str, *, connection_id: str, search: str, before: str, limit: int
     ) -> tuple[list[HistoryEntry], str]:
-        """Return (entries, newest first, ``before`` of the next page or empty)."""
+        """Return (entries, newest first, ``before`` of the next page or empty).
+
+        A page of long texts ends early: at least one entry, then what one message can hold.
+        """
         number = int(before) if before.isdecimal() else 2**62
         pattern = "%" + search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        found: list[tuple[int, str]] = []
+        characters = 0
         with self._lock:
             rows = self._db.execute(
                 "SELECT number, entry FROM history WHERE user_id = ? AND number < ? "
                 "AND (? = '' OR connection_id = ?) AND (? = '' OR text LIKE ? ESCAPE '\\') "
                 "ORDER BY number DESC LIMIT ?",
                 (user_id, number, connection_id, connection_id, search, pattern, limit + 1),
-            ).fetchall()
-        entries = [loads(HistoryEntry, entry) for _, entry in rows[:limit]]
-        return entries, str(rows[limit - 1][0]) if len(rows) > limit else ""
+            )
+            for row in rows:
+                if len(found) == limit or (found and characters + len(row[1]) > _PAGE_CHARACTERS):
+                    return _entries(found), str(found[-1][0])
+                found.append(row)
+                characters += len(row[1])
+        return _entries(found), ""
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
             self._db.close()
+
+
+def _entries(rows: list[tuple[int, str]]) -> list[HistoryEntry]:
+    return [loads(HistoryEntry, entry) for _, entry in rows]
 
 
 def _now() -> str:
