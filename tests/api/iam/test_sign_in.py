@@ -81,6 +81,19 @@ def test_five_wrong_tries_lock_and_look_like_unknown(browser: Client, new_user: 
     assert user.locked_until is not None
 
 
+def test_a_refused_sign_in_names_who_tried(browser: Client, new_user: Any) -> None:
+    from querykeep_api.kernel.models import OutboxEvent
+
+    kim = new_user("kim", password=PASSWORD)
+    for name in ("kim", "nobody-here"):
+        assert sign_in(browser, name, "wrong").status_code == 401
+    told = OutboxEvent.objects.filter(kind="sign_in.refused").order_by("id")
+    assert [(event.actor_id, event.actor_name) for event in told] == [
+        (kim.pk, "kim"),
+        ("", "nobody-here"),
+    ]
+
+
 def test_unlock_lets_him_in_again(browser: Client, new_user: Any, as_owner: Any) -> None:
     user = new_user("kim", password=PASSWORD)
     for _ in range(5):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import transaction
@@ -68,7 +69,8 @@ def _judge(
     """Return the new session, or None; both are recorded."""
     now = clock.now()
     if found is None:
-        _refused(SubjectRef("user", "", username[:150]), None, "unknown user")
+        stranger = _Stranger(username[:150])
+        _refused(SubjectRef("user", "", stranger.username), stranger, "unknown user")
         return None
     user = User.everything.select_for_update().get(pk=found.pk)
     if user.password_hash != found.password_hash:
@@ -125,10 +127,18 @@ def _count_failure(user: User) -> None:
     user.save(update_fields=["failing_since", "failed_sign_ins", "locked_until"])
 
 
-def _refused(subject: SubjectRef, user: User | None, why: str) -> None:
+@dataclass(frozen=True, slots=True)
+class _Stranger:
+    """Whoever tried a name that nobody has: events say which, and alerts count it by that."""
+
+    username: str
+    id: str = ""
+
+
+def _refused(subject: SubjectRef, actor: User | _Stranger, why: str) -> None:
     record(
         "sign_in.refused",
-        actor=user,
+        actor=actor,
         subject=subject,
         summary=f"Sign-in of {subject.name} refused: {why}",
     )

@@ -24,7 +24,7 @@ _POLICY_CHANGES_KEPT = timedelta(days=1)
         "Deletes web sessions, tickets, agent sign-ins and tokens that have run out, and closes "
         "live sessions whose enforcement point is gone.",
         "만료된 웹 세션, 티켓, 에이전트 로그인, 토큰을 삭제하고 "
-        "실행 지점이 사라진 세션을 닫습니다.",
+        "처리 지점이 사라진 세션을 닫습니다.",
     ),
     schedule=Every(600),
 )

@@ -47,7 +47,10 @@ def moment(lookup: str) -> Condition:
 
 def read_moment(value: str) -> datetime:
     """Parse RFC 3339 text with a zone (a ``+`` may have become a space on the way)."""
-    parsed = parse_datetime(value.replace(" ", "+") if "T" in value else value)
+    try:
+        parsed = parse_datetime(value.replace(" ", "+") if "T" in value else value)
+    except ValueError:  # of the right form, such as the 31st of February
+        parsed = None
     if parsed is None or parsed.tzinfo is None:
         raise ValueError("a time as RFC 3339 text with its zone, such as 2026-01-31T09:00:00Z")
     try:
