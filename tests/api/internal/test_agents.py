@@ -311,7 +311,7 @@ def test_agent_sees_its_connections(internal: Any, agent: SignedInAgent) -> None
 
 
 def test_editor_session_lives_with_its_web_session(internal: Any, shop: Shop) -> None:
-    from querykeep_api.iam import web_sessions
+    from querykeep_api.iam import sign_in, web_sessions
 
     session, key = web_sessions.open_session(shop.user, address="10.0.0.9", program="browser")
     call = internal("middleware")
@@ -324,7 +324,7 @@ def test_editor_session_lives_with_its_web_session(internal: Any, shop: Shop) ->
     )
     assert opened.status_code == 200, opened.content
     grant = opened.json()["grant"]
-    web_sessions.end_one(session)
+    sign_in.do_sign_out(session.pk, acting_user=session.user)
     gone = call("POST", "web-sessions/resolve", {"cookie": key, "client_address": ""})
     assert gone.status_code == 401
     beat = call(

@@ -54,7 +54,7 @@ def token() -> Any:
 def cases() -> dict[str, Callable[[], Callable[[], object]]]:
     """Name of the write -> what must exist before it -> the write itself."""
     from querykeep_api.dbam.actions import connections, grants, rules, tokens
-    from querykeep_api.iam import actions, web_sessions
+    from querykeep_api.iam import actions, sign_in, web_sessions
 
     nobody = {"acting_user": None}
 
@@ -77,7 +77,7 @@ def cases() -> dict[str, Callable[[], Callable[[], object]]]:
 
     def web_session_ended() -> Callable[[], object]:
         session, _ = web_sessions.open_session(make_user(), address="", program="")
-        return lambda: web_sessions.end_one(session)
+        return lambda: sign_in.do_sign_out(session.pk, acting_user=session.user)
 
     def connection_changed() -> Callable[[], object]:
         row = make_connection()

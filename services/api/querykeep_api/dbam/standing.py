@@ -17,7 +17,7 @@ from querykeep_guard.contracts.policy import GrantScope
 from querykeep_guard.contracts.session import EndReason, Route, SignInRefusal
 from querykeep_guard.policy.index import is_grant_active
 
-DELETED = "The connection was deleted."
+DELETED = "The connection or your account was deleted."
 
 
 @dataclass(frozen=True, slots=True)

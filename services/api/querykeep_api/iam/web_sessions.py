@@ -6,7 +6,6 @@ import secrets
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import transaction
 
 from querykeep_api.iam.models import User, WebSession
 from querykeep_api.kernel import clock
@@ -70,9 +69,3 @@ def end_sessions(user: User, *, except_id: str = "", only_id: str = "") -> int:
     if ended:
         raise_version("user", user.pk)
     return ended
-
-
-def end_one(session: WebSession) -> None:
-    """End one session (sign-out)."""
-    with transaction.atomic():
-        end_sessions(session.user, only_id=session.pk)
