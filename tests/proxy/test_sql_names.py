@@ -163,14 +163,22 @@ async def test_what_was_written_under_another_policy_is_not_read_under_this_one(
     def fill(cursor) -> None:
         ask(cursor, "CREATE TEMPORARY TABLE scratch AS SELECT email FROM customers WHERE id = 1")
         assert "*****" not in ask(cursor, "SELECT email FROM scratch")[0][0]
+        connection = cursor.connection
+        connection._execute_command(0x16, "SELECT email FROM scratch")
+        statement_id = connection._read_packet().get_all_data()[1:5]
+        for _packet in range(2):
+            connection._read_packet()
         mariadb_proxy.api.change_policy(masked)
         (session,) = mariadb_proxy.services.live
         while session.policy.masking_rules == ():
             ask(cursor, "SELECT 1")
         ask(cursor, "SELECT 1")  # by its end the session itself has been told
         assert "scratch" in refusal(cursor, "SELECT email FROM scratch")[1]
+        connection._execute_command(0x17, statement_id + b"\0\1\0\0\0")
+        with pytest.raises(pymysql.MySQLError, match="scratch"):
+            connection._read_packet()
 
-    await in_session(mariadb_proxy, fill)
+    await in_session(mariadb_proxy, fill, ssl_disabled=True)
 
 
 async def test_a_statement_of_the_protocol_is_prepared_anew_under_another_sql_mode(mariadb_proxy):

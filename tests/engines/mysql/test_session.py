@@ -15,6 +15,7 @@ import mysql.connector
 import pymysql
 import pytest
 from mysql.connector.cursor import MySQLCursorPrepared
+from pymysql.constants import CLIENT
 from pymysql.cursors import SSCursor
 from tests.engines.mysql.harness import MysqlGoverned, governed_by
 from tests.engines.postgresql.harness import (
@@ -379,6 +380,40 @@ def test_a_policy_change_stops_a_result_on_its_way(target: Target) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
             assert list(cursor.fetchall()) == [(1,)]
+
+
+def test_a_policy_change_reaches_the_later_statements_of_a_text(target: Target) -> None:
+    is_hidden = threading.Event()
+    text = "USE information_schema; SELECT SLEEP(30); SELECT email FROM shop.customers"
+    asked: list[SessionContext] = []
+
+    def decide(whole: str, context: SessionContext) -> tuple[Decision, ...]:
+        asked.append(context)
+        parts = whole.split("; ")
+        return tuple(deny(p) if is_hidden.is_set() and "email" in p else allow(p) for p in parts)
+
+    with (
+        governed_by(target, decide) as governed,
+        closing(connect(governed, client_flag=CLIENT.MULTI_STATEMENTS)) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("SELECT 1")
+        connection._execute_command(3, text)  # type: ignore[attr-defined]
+        governed.wait_for(lambda: sum("SLEEP" in e.statement for e in governed.started()) == 1)
+        connection._read_ok_packet()  # type: ignore[attr-defined]
+        is_hidden.set()
+        governed.shells[0].post(kit.PolicyChanged(session_policy(version=2)))
+        with pytest.raises(pymysql.err.OperationalError, match="policy changed"):
+            connection._read_packet()  # type: ignore[attr-defined]
+        cursor.execute("SELECT 1")
+    texts = {event.statement_id: event.statement for event in governed.started()}
+    ended = {texts[event.statement_id]: event.outcome for event in governed.completed()}
+    assert [ended[part] for part in text.split("; ")] == [
+        Outcome.OK,
+        Outcome.KILLED,
+        Outcome.ERROR,
+    ]
+    assert asked[-2] == asked[-3]
 
 
 @pytest.mark.parametrize("code", [0x05, 0x08, 0x0C, 0x12, 0x15, 0x1E, 0x7F])

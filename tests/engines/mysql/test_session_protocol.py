@@ -13,7 +13,7 @@ import pymysql
 import pytest
 from tests.engines.mysql.harness import MysqlGoverned, governed_by
 from tests.engines.mysql.test_session import connect, direct, mask_by_text, target
-from tests.engines.postgresql.harness import PASSWORD, allow
+from tests.engines.postgresql.harness import PASSWORD, allow, session_policy
 
 from querykeep_demo.shop import Shop
 from querykeep_engines.mysql.wire.flags import Capability, MariadbCapability
@@ -22,8 +22,10 @@ from querykeep_engines.mysql.wire.handshake import (
     decode_greeting,
     encode_response,
 )
-from querykeep_engines.mysql.wire.messages import decode_column, decode_error
+from querykeep_engines.mysql.wire.messages import decode_column, decode_error, is_eof
 from querykeep_engines.mysql.wire.packets import Packet, PacketReader, encode_packet
+from querykeep_guard.contracts.audit import Outcome
+from querykeep_guard.contracts.policy import Limits
 from querykeep_guard.contracts.session import Target
 from querykeep_guard.policy.decision import Decision
 from querykeep_guard.sql.facts import SessionContext
@@ -170,6 +172,7 @@ def test_binary_values_inside_a_text_pass(target: Target) -> None:
         b"SET @text = 'SELECT \xff'",
         b"PREPARE p FROM 'SELECT \xff'",
         b"CREATE TABLE nothing (a INT) COMMENT '\xff'",
+        "PREPARE p FROM 'SELECT 1 -- 😀".encode() + b"\xff'",  # as many characters as bytes
     ],
 )
 def test_bytes_that_are_no_text_stand_in_values_only(governed, text) -> None:
@@ -241,3 +244,24 @@ def test_a_target_that_closes_between_rows_is_told_where_its_next_packet_would_b
     packet = raw.packet()
     assert decode_error(packet.payload).code == 1158
     assert packet.sequence == last.sequence + 1
+
+
+def test_the_row_limit_holds_for_all_the_rows_of_a_cursor(target: Target) -> None:
+    policy = session_policy(limits=Limits(max_rows=10))
+    with governed_by(target, policy=policy) as governed:
+        raw = RawClient(governed.port, MariadbCapability(0))
+        prepared = raw.ask(b"\x16SELECT id FROM orders LIMIT 12")
+        statement = prepared[1:5]
+        raw.next(), raw.next()
+        assert raw.ask(b"\x17" + statement + b"\x01\x01\x00\x00\x00") == b"\x01"
+        raw.next(), raw.next()
+        fetch = b"\x1c" + statement + (6).to_bytes(4, "little")
+        packets = [raw.ask(fetch)] + [raw.next() for _ in range(6)]
+        assert is_eof(packets[-1])
+        packets = [raw.ask(fetch)] + [raw.next() for _ in range(4)]
+        assert decode_error(packets[-1]).code == 1104
+        assert decode_error(raw.ask(fetch)).code == 1421
+        assert raw.ask(b"\x0e")[:1] == b"\x00"
+        raw.socket.close()
+    (ended,) = governed.completed()
+    assert (ended.rows, ended.outcome) == (10, Outcome.CANCELLED)

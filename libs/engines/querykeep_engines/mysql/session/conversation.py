@@ -210,7 +210,7 @@ class Conversation:
         text = read_query_text(line, payload[1:])
         if text is None:
             return
-        is_text = len(text) == len(payload) - 1 or text.encode(state.encoding) == payload[1:]
+        is_text = payload.isascii() or text.encode(state.encoding) == payload[1:]
         own_thread = own_thread_of_kill(text)
         if own_thread is not None:
             self._kill_own(text, own_thread)
@@ -342,7 +342,7 @@ class Conversation:
         before = exchange.current
         if not exchange.advance():
             return
-        line.exchange = None
+        line.exchange = line.judged = None
         line.recheck_id = None
         if isinstance(exchange, StateExchange):
             self._learn(exchange)

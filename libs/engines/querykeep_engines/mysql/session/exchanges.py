@@ -13,6 +13,7 @@ from querykeep_engines.mysql.session.results import (
     mask_row,
     redacted,
     shown_error,
+    too_many_rows,
 )
 from querykeep_engines.mysql.wire.flags import Status
 from querykeep_engines.mysql.wire.messages import (
@@ -157,7 +158,8 @@ class PrepareExchange:
 
 
 class FetchExchange:
-    """COM_STMT_FETCH: rows of an open cursor up to EOF. ``on_last``: the cursor is at its end."""
+    """COM_STMT_FETCH: rows of an open cursor up to EOF. ``on_last``: the cursor is at its end.
+    ``max_rows`` bounds all the rows of the cursor."""
 
     def __init__(
         self,
@@ -165,11 +167,14 @@ class FetchExchange:
         run: RecordedStatement,
         columns: list[ColumnDefinition],
         on_last: Callable[[Outcome, str], None],
+        *,
+        max_rows: int | None,
     ) -> None:
         self._wire = wire
         self._run = run
         self._columns = columns
         self._on_last = on_last
+        self._max_rows = max_rows
         self._voided = False
         masks = compile_masks(run.decision.plan, columns, binary=True)
         self._masks = masks if any(mask is not None for mask in masks) else None
@@ -195,10 +200,13 @@ class FetchExchange:
                 self._wire.state.status = status
                 if not self._voided:
                     self._wire.forward(packet)
-                if status & Status.LAST_ROW_SENT:
+                if self._voided or status & Status.LAST_ROW_SENT:
                     self._on_last(Outcome.OK, "")
                 return True
             if self._voided:
+                continue
+            if self._max_rows is not None and self._run.rows >= self._max_rows:
+                self.void(too_many_rows(self._max_rows), Outcome.CANCELLED)
                 continue
             if self._masks is not None:
                 payload = mask_row(payload, self._masks, self._columns, binary=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from querykeep_engines.kit.session import CatalogChanged, Decide
 from querykeep_engines.mysql import errors
-from querykeep_engines.mysql.session.exchanges import OwnQuestion, StateExchange
+from querykeep_engines.mysql.session.exchanges import OwnQuestion
 from querykeep_engines.mysql.session.line import Line, Question
 from querykeep_engines.mysql.session.query import QueryExchange
 from querykeep_guard.contracts.audit import Outcome
@@ -55,6 +55,7 @@ class Judge:
         elif question.interrupted is not None and decisions:
             self._stop_unsent(question, decisions, question.interrupted)
         else:
+            line.judged = question
             question.then(decisions)
         return True
 
@@ -78,13 +79,13 @@ class Judge:
         line.policy = policy
         line.recorder.policy_version = policy.version
         line.state.names.doubt_contents()
-        run = line.running
-        if run is not None and not isinstance(line.exchange, StateExchange):
-            # Rows of a statement that was judged under the old policy are on their way.
+        judged = line.judged
+        if line.running is not None and judged is not None:
+            # Rows of statements that were judged under the old policy are on their way.
             line.request_id += 1
             line.recheck_id = line.request_id
-            text = run.decision.facts.text
-            line.pipe.emit(Decide(line.recheck_id, text, line.state.context(text), "recheck"))
+            context = line.state.with_tables_of_now(judged.context)
+            line.pipe.emit(Decide(line.recheck_id, judged.text, context, "recheck"))
         elif line.question is not None:
             line.ask(line.question)
 
@@ -92,10 +93,10 @@ class Judge:
         run, exchange = self._line.running, self._line.exchange
         if run is None or exchange is None:
             return
-        same = (
-            len(decisions) == 1
-            and decisions[0].may_run
-            and decisions[0].plan.masks == run.decision.plan.masks
+        left = exchange.unended if isinstance(exchange, QueryExchange) else (run,)
+        same = len(decisions) >= len(left) and all(
+            decision.may_run and decision.plan.masks == one.decision.plan.masks
+            for decision, one in zip(decisions[-len(left) :], left, strict=True)
         )
         if not same:
             text = "the policy changed while the statement ran: its result was stopped"

@@ -39,6 +39,7 @@ class Line:
     Attributes:
         exchange: The command that was sent on and is not yet answered whole.
         question: The decision that the command at hand waits for.
+        judged: The question that the command at hand was let go on by.
         request_id: Number of the last decision that was asked for.
         recheck_id: Number of the decision on what runs already, after the policy changed.
         interrupted: What the command that is being taken was asked to end as, before it began.
@@ -52,6 +53,7 @@ class Line:
         self.state = wire.state
         self.exchange: Exchange | None = None
         self.question: Question | None = None
+        self.judged: Question | None = None
         self.request_id = 0
         self.recheck_id: int | None = None
         self.interrupted: Outcome | None = None

@@ -33,7 +33,8 @@ _LAST_PREPARED = b"\xff\xff\xff\xff"
 
 @dataclass(slots=True)
 class Prepared:
-    """A statement prepared at the target. ``context`` is how its names were resolved."""
+    """A statement prepared at the target. ``context`` is how its names were resolved, with the
+    temporary tables of the time when it ran last."""
 
     text: str
     context: SessionContext
@@ -152,6 +153,7 @@ class PreparedStatements:
             )
             line.refuse(prepared.text, told, "prepared")
             return
+        prepared.context = line.state.with_tables_of_now(prepared.context)
 
         def run(decisions: tuple[Decision, ...]) -> None:
             self._close_cursor(prepared, Outcome.OK, "")
@@ -177,6 +179,7 @@ class PreparedStatements:
             told = errors.error(1421, "The statement has no open cursor.")
             line.wire.own(told.encode())
             return
+        prepared.context = line.state.with_tables_of_now(prepared.context)
 
         def run(decisions: tuple[Decision, ...]) -> None:
             if decisions[0].plan.masks != cursor.decision.plan.masks:
@@ -191,7 +194,13 @@ class PreparedStatements:
             def on_last(outcome: Outcome, error: str) -> None:
                 self._close_cursor(prepared, outcome, error)
 
-            exchange = FetchExchange(line.wire, cursor, list(prepared.columns), on_last)
+            exchange = FetchExchange(
+                line.wire,
+                cursor,
+                list(prepared.columns),
+                on_last,
+                max_rows=line.policy.limits.max_rows,
+            )
             line.send(payload, exchange)
 
         line.ask(Question(prepared.text, prepared.context, "prepared", run))

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 
 from querykeep_engines.kit.recorder import RecordedStatement
 from querykeep_engines.kit.session import RemoteProtocolError
-from querykeep_engines.mysql import errors
 from querykeep_engines.mysql.session.results import (
     Wire,
     compile_masks,
     compile_rows,
     mask_row,
     shown_error,
+    too_many_rows,
 )
 from querykeep_engines.mysql.wire.flags import Status
 from querykeep_engines.mysql.wire.masked_rows import RowMasker
@@ -90,6 +90,11 @@ class QueryExchange:
     def current(self) -> RecordedStatement | None:
         """The recorded statement that runs."""
         return self._runs[0] if self._runs else None
+
+    @property
+    def unended(self) -> tuple[RecordedStatement, ...]:
+        """The statement that runs and those of the same text that are to run behind it."""
+        return tuple(self._runs)
 
     @property
     def _plan(self) -> MaskPlan:
@@ -226,12 +231,7 @@ class QueryExchange:
         if self._voided:
             return False
         if run is not None and self._max_rows is not None and run.rows >= self._max_rows:
-            limit = errors.error(
-                errors.ER_TOO_BIG_SELECT,
-                f"the result has more than {self._max_rows} rows, which is the limit of this "
-                "connection: ask for fewer rows",
-            )
-            self.void(limit, Outcome.CANCELLED)
+            self.void(too_many_rows(self._max_rows), Outcome.CANCELLED)
             return False
         if result.masks is not None:
             payload = mask_row(payload, result.masks, result.columns, binary=self._binary)

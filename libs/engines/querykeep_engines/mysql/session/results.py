@@ -178,6 +178,15 @@ def mask_row(
     return mask_text_row(payload, masks)
 
 
+def too_many_rows(limit: int) -> ErrorPacket:
+    """Return what a client is told whose result has more rows than it may read."""
+    return errors.error(
+        errors.ER_TOO_BIG_SELECT,
+        f"the result has more than {limit} rows, which is the limit of this connection: ask for "
+        "fewer rows",
+    )
+
+
 def redacted(told: ErrorPacket) -> ErrorPacket:
     """Return an error cut down to its number and state."""
     return ErrorPacket(told.code, told.sqlstate, errors.REDACTED_TEXT)

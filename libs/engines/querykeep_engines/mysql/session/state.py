@@ -6,7 +6,7 @@ Reading is one SELECT of variables, which starts no transaction and takes no loc
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from querykeep_engines.mysql.session.charsets import encoding_named
 from querykeep_engines.mysql.session.names import Reading, SqlNames
@@ -114,3 +114,11 @@ class SessionState:
         if now != self.last_context:
             self.last_context = now
         return self.last_context or now
+
+    def with_tables_of_now(self, context: SessionContext) -> SessionContext:
+        """Return an earlier context with the temporary tables that there are now: what one holds
+        is not known any more once the policy has changed."""
+        temporary, columns = self.names.temporary(), self.names.temporary_columns()
+        if (temporary, columns) == (context.temporary, context.temporary_columns):
+            return context
+        return replace(context, temporary=temporary, temporary_columns=columns)
