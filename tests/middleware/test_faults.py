@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 from tests.fix_system import System
 from tests.middleware.browser import Person, close_code
@@ -193,6 +194,17 @@ def test_a_killed_middleware_keeps_tabs_and_tells_what_became_of_the_statement(
         return admin.list("/audit/statements", session=session.session_id, outcome="unknown")
 
     wait_until(lambda: len(recorded()) == 1, 60)
+    wait_until(lambda: not is_running_at_target(system, SLOW["postgresql"]), 60)
+
+
+def is_running_at_target(system: System, statement: str) -> bool:
+    direct = system.postgresql.direct
+    with psycopg.connect(
+        host=direct.host, port=direct.port, user=direct.user,
+        password=direct.password, dbname=direct.database,
+    ) as connection:  # fmt: skip
+        text = "select 1 from pg_stat_activity where query = %s and state = 'active'"
+        return bool(connection.execute(text, (statement,)).fetchall())
 
 
 def test_an_ended_web_session_closes_the_window_with_a_code_of_its_own(

@@ -307,6 +307,18 @@ async def test_a_ticket_works_once(proxy, tls_certificate):
     assert (await read_frame(second))["error"]["code"] == "ticket_invalid"
 
 
+async def test_a_ticket_that_ran_out_says_what_to_do_and_the_port_closes(proxy, tls_certificate):
+    ticket = (await ask_ticket(proxy, tls_certificate)).json()["ticket"]
+    proxy.api.ticket_time_over()
+    client = await open_data(proxy, tls_certificate)
+    await client.stream.send_all(hello(ticket))
+    error = (await read_frame(client))["error"]
+    assert error["code"] == "ticket_invalid"
+    assert error["message"] == "the ticket is unknown, used or too old"
+    assert await client.line() == "(end)"
+    assert not proxy.relay.services.live
+
+
 async def test_an_oversized_or_broken_first_frame_is_refused(proxy, tls_certificate):
     for frame in (
         struct.pack(">I", 8193),

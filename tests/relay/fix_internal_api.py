@@ -104,6 +104,11 @@ class FakeApi:
                 self.policy = replace(policy, version=self.version)
             self.changes.append({"kind": "user", "id": "u1", "version": self.version})
 
+    def ticket_time_over(self) -> None:
+        """More than a ticket's time has passed since the last one was given."""
+        with self.lock:
+            self.tickets.clear()
+
     def grant(self, route: str) -> SessionGrant:
         return SessionGrant(
             uuid.uuid4().hex,

@@ -289,6 +289,28 @@ def test_ticket_opens_one_session_with_the_local_verifiers(
     assert redeem(internal(), agent, text).json()["refusal"]["code"] == "ticket_invalid"
 
 
+@pytest.mark.parametrize(("after_s", "holds"), [(29.9, True), (30.0, False), (3600.0, False)])
+def test_a_ticket_holds_for_thirty_seconds(
+    internal: Any,
+    agent: SignedInAgent,
+    monkeypatch: pytest.MonkeyPatch,
+    after_s: float,
+    holds: bool,
+) -> None:
+    given = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: given)
+    text = ticket(internal(), agent).json()["ticket"]
+    monkeypatch.setattr(clock, "now", lambda: given + timedelta(seconds=after_s))
+    answer = redeem(internal(), agent, text)
+    if holds:
+        assert answer.status_code == 200, answer.content
+        return
+    assert answer.status_code == 403
+    refusal = answer.json()["refusal"]
+    assert refusal["code"] == "ticket_invalid"
+    assert refusal["message"] == "The ticket is unknown, used or too old. Connect again."
+
+
 def test_ticket_needs_the_agents_signature_and_a_grant(
     internal: Any, agent: SignedInAgent, shop: Shop
 ) -> None:
