@@ -138,6 +138,10 @@ def test_equal_shapes_have_equal_facts(case_database: CaseDatabase) -> None:
             "SELECT id FROM orders WHERE id IN (1, 2) LIMIT 5",
             "SELECT id FROM orders WHERE id IN (3,4) LIMIT 9",
         ),
+        (
+            "SELECT id FROM orders WHERE id IN (SELECT id FROM products WHERE id IN (1, 2))",
+            "SELECT id FROM orders WHERE id IN (SELECT id FROM products WHERE id IN (3, 4))",
+        ),
     ]
     for left, right in pairs:
         assert case_database.analyzer.shape(left, context) is not None
@@ -156,6 +160,15 @@ def test_equal_shapes_have_equal_facts(case_database: CaseDatabase) -> None:
     [
         ("SELECT a, b FROM t ORDER BY 1", "SELECT a, b FROM t ORDER BY 2"),
         ("SELECT a, b FROM t GROUP BY (1)", "SELECT a, b FROM t GROUP BY (2)"),
+        *(
+            tuple(f"SELECT a FROM t WHERE (a, b) IN ({query} {n})" for n in (1, 2))
+            for query in (
+                "SELECT a, b FROM t ORDER BY c,",
+                "SELECT a, b FROM t GROUP BY c,",
+                "(SELECT a, b FROM t) ORDER BY 1,",
+                "(SELECT a, b FROM t) UNION (SELECT a, b FROM t) ORDER BY 1,",
+            )
+        ),
         ("SELECT 'a'::regclass", "SELECT 'b'::regclass"),
         ("SELECT a FROM t WHERE b = 'x'::text", "SELECT a FROM t WHERE b = 'y'::text"),
         ("SELECT a FROM t", "SELECT A FROM t"),

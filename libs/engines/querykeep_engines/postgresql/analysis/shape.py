@@ -17,6 +17,13 @@ _COMPARISONS = frozenset(
         *(pb.LIMIT, pb.OFFSET, pb.LIKE, pb.ILIKE),
     }
 )
+# Between the parentheses of IN: a query, whose commas part ordinals and output columns as well.
+_QUERY_WORDS = frozenset(
+    {
+        *(pb.SELECT, pb.VALUES, pb.TABLE, pb.UNION, pb.INTERSECT, pb.EXCEPT),
+        *(pb.ORDER, pb.GROUP_P),
+    }
+)
 _COMMENTS = frozenset({pb.SQL_COMMENT, pb.C_COMMENT})
 # Calls whose arguments the analyzer reads.
 _READ_LITERALS = ("set_config", "dblink")
@@ -49,6 +56,8 @@ def shape(text: str) -> str | None:
             lists.append(before == pb.IN_P)
         elif kind == _CLOSE and lists:
             lists.pop()
+        elif kind in _QUERY_WORDS and lists:
+            lists[-1] = False
         in_list = bool(lists) and lists[-1] and before in (_OPEN, _COMMA)
         if kind in _LITERALS and (before in _COMPARISONS or in_list):
             follower = tokens[number + 1].token if number + 1 < len(tokens) else 0
