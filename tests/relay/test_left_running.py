@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import trio
@@ -11,7 +12,12 @@ from tests.polling import until
 from tests.relay.fix_relay import open_relay
 
 from querykeep_guard.contracts.session import EndReason
-from querykeep_relay.left_running import LeftRunning, NativeBook, read_native_book
+from querykeep_relay.left_running import (
+    LeftRunning,
+    NativeBook,
+    read_native_book,
+    stop_left_running,
+)
 
 SINCE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -49,6 +55,22 @@ def test_a_book_that_cannot_be_written_stops_no_session(tmp_path, caplog):
     book.opened(session(1))
     book.closed("s1")
     assert caplog.text.count("may outlive a kill") == 1
+
+
+async def test_a_driver_that_fails_in_an_unforeseen_way_stops_no_other(internal_api, tmp_path):
+    async with open_relay(internal_api, tmp_path) as relay:
+        await relay.open()
+        driver = relay.engine.fake_driver
+        tried: list[bytes] = []
+
+        def stop(_target, native_id, _age_s):
+            tried.append(native_id)
+            raise RuntimeError("a secret")
+
+        driver.stop_left_running = stop
+        left = (session(1), replace(session(2), since=SINCE.replace(tzinfo=None)), session(3))
+        await stop_left_running(left, relay.services.api, lambda _name: relay.engine)
+    assert sorted(tried) == [session(1).native_id, session(3).native_id]
 
 
 async def test_only_what_ran_is_stopped_and_before_its_end_is_handed_in(internal_api, tmp_path):

@@ -141,7 +141,8 @@ async def stop_left_running(
     left: tuple[LeftRunning, ...], api: ApiClient, engine: EngineFinder
 ) -> None:
     """Stop them all; what cannot be stopped is logged. Waits for an API that is away, within
-    bounds: what the process recorded must be handed in as well."""
+    bounds: what the process recorded must be handed in as well. Does not raise: whoever adopts a
+    spool would end, and the one after him."""
     limiter = trio.CapacityLimiter(_AT_ONCE)
     with trio.move_on_after(_PATIENCE_S) as scope:
         async with trio.open_nursery() as nursery:
@@ -163,8 +164,8 @@ async def _stop(
         except (ApiProblemError, ApiRefusedError, ContractError) as error:
             _LOG.warning("what session %s left running goes on: %s", session.session_id, error)
             return
-    age_s = (datetime.now(UTC) - session.since).total_seconds()
     try:
+        age_s = (datetime.now(UTC) - session.since).total_seconds()
         with trio.move_on_after(_STOP_TIMEOUT_S):
             await trio.to_thread.run_sync(
                 engine(target.engine).driver().stop_left_running,
@@ -177,6 +178,9 @@ async def _stop(
             _LOG.info("what session %s left running was stopped", session.session_id)
     except DriverError as error:
         _LOG.warning("what session %s left running goes on: %s", session.session_id, error.message)
+    except Exception as error:
+        kind = type(error).__name__
+        _LOG.error("what session %s left running goes on: %s", session.session_id, kind)
 
 
 def _line(session: LeftRunning) -> bytes:
