@@ -26,6 +26,7 @@ from querykeep_guard.contracts.audit import (
     Verdict,
 )
 from querykeep_guard.contracts.session import ClientInfo, EndReason, Route
+from querykeep_relay import frames
 from querykeep_relay.frames import make_frame
 from querykeep_relay.recovery import adopt_spools
 from querykeep_relay.segments import SpoolFolder, SpoolLockedError
@@ -110,6 +111,15 @@ def test_the_fast_frame_is_the_guards_own_byte_for_byte(event):
             record.hash,
             encode_frame(record),
         )
+
+
+def test_frames_remember_no_long_values():
+    names = tuple(f"public.{'t' * 60}{number}" for number in range(1000))
+    for number in range(20):
+        event = replace(started("select 1"), objects=(*names, str(number)))
+        make_frame("sp-1", 7, "e-1", NOW, event, bytes(32))
+    held = sum(len(text) for _, text in frames._known.values())
+    assert held < len(frames._known) * 4096
 
 
 def test_the_chain_goes_through_segments(tmp_path):

@@ -31,6 +31,8 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=
 _quoted = encode_basestring
 _ENCODERS: dict[type, Callable[[object], str]] = {}
 _KNOWN_VALUES = 4096
+_KNOWN_CHARS = 4096
+"""Longer ones are rare, and a client could fill the memory with them."""
 _known: dict[int, tuple[object, str]] = {}
 """By identity; each entry holds its value, so that no id in here is used again."""
 
@@ -100,6 +102,8 @@ def _shared(value: object) -> str:
     if known is not None and known[0] is value:
         return known[1]
     text = _ENCODER.encode(_plain(value))
+    if len(text) > _KNOWN_CHARS:
+        return text
     if len(_known) >= _KNOWN_VALUES:
         _known.clear()
     _known[id(value)] = (value, text)
