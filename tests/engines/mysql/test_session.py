@@ -172,6 +172,9 @@ def test_a_text_of_several_statements_is_decided_whole(governed: MysqlGoverned) 
             cursor.execute("INSERT INTO products (id) VALUES (99999); SELECT salary FROM employees")
         cursor.execute("SELECT COUNT(*) FROM products WHERE id = 99999")
         assert cursor.fetchall() == ((0,),)
+    insert, salary = [e for e in governed.started() if e.verdict is Verdict.DENIED]
+    assert insert.error == "not run: another statement of the same text was refused"
+    assert (salary.error_code, "salary" in salary.error) == ("1143", True)
     governed.wait_for(lambda: any("SELECT 4" in e.statement for e in governed.started()))
     assert not [e for e in governed.completed() if e.outcome is not Outcome.OK]
 

@@ -3,9 +3,12 @@ extensions, binary values inside a text."""
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import mysql.connector
@@ -22,12 +25,12 @@ from querykeep_engines.mysql.wire.handshake import (
     decode_greeting,
     encode_response,
 )
-from querykeep_engines.mysql.wire.messages import decode_column, decode_error, is_eof
+from querykeep_engines.mysql.wire.messages import ErrorPacket, decode_column, decode_error, is_eof
 from querykeep_engines.mysql.wire.packets import Packet, PacketReader, encode_packet
 from querykeep_guard.contracts.audit import Outcome
 from querykeep_guard.contracts.policy import Limits
-from querykeep_guard.contracts.session import Target
-from querykeep_guard.policy.decision import Decision
+from querykeep_guard.contracts.session import EndReason, Target
+from querykeep_guard.policy.decision import Decision, MaskPlan
 from querykeep_guard.sql.facts import SessionContext
 
 __all__ = ["target"]
@@ -265,3 +268,99 @@ def test_the_row_limit_holds_for_all_the_rows_of_a_cursor(target: Target) -> Non
         raw.socket.close()
     (ended,) = governed.completed()
     assert (ended.rows, ended.outcome) == (10, Outcome.CANCELLED)
+
+
+class Intruder:
+    """A road to the target on which a test speaks in the target's place."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._ends: list[socket.socket] = []
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        session, _ = self._listener.accept()
+        server = socket.create_connection((self._target.host, self._target.port))
+        self._ends = [session, server]
+        for pair in ((session, server), (server, session)):
+            threading.Thread(target=self._pass, args=pair, daemon=True).start()
+
+    @staticmethod
+    def _pass(source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+
+    def say_and_close(self, error: ErrorPacket, sequence: int) -> None:
+        session, server = self._ends
+        session.sendall(encode_packet(error.encode(), sequence))
+        session.shutdown(socket.SHUT_RDWR)
+        server.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        for each in (self._listener, *self._ends):
+            each.close()
+
+
+@pytest.fixture
+def intruder(target: Target) -> Iterator[Intruder]:
+    road = Intruder(target)
+    with contextlib.closing(road):
+        yield road
+
+
+def redact_all(text: str, _context: SessionContext) -> tuple[Decision, ...]:
+    return (allow(text, MaskPlan(None, redact_errors=True)),)
+
+
+@pytest.mark.parametrize("code", [1053, 1927, 4031])
+def test_the_last_words_of_an_idle_target_answer_the_next_command(
+    target: Target, intruder: Intruder, code: int
+) -> None:
+    with governed_by(replace(target, port=intruder.port), redact_all) as server:
+        client = RawClient(server.port, MariadbCapability(0))
+        with client.socket:
+            intruder.say_and_close(ErrorPacket(code, "HY000", "the server has its reasons"), 0)
+            server.wait_for(lambda: bool(server.closings()))
+            with contextlib.suppress(OSError):  # it may be closed already: the answer is there
+                client.send(b"\x03SELECT 1")
+            packet = client.packet()
+            assert decode_error(packet.payload).code == code
+            assert decode_error(packet.payload).message == "the server has its reasons"
+            assert packet.sequence == 1
+    (closed,) = server.closings()
+    assert closed.reason is EndReason.TARGET_CLOSED
+    assert "the server has its reasons" in closed.detail
+
+
+def test_the_last_words_in_the_middle_are_the_answer_and_nothing_follows(
+    target: Target, intruder: Intruder
+) -> None:
+    with governed_by(replace(target, port=intruder.port), redact_all) as server:
+        client = RawClient(server.port, MariadbCapability(0))
+        with client.socket:
+            client.send(b"\x03SELECT SLEEP(600)")
+            server.wait_for(lambda: bool(server.started()))
+            intruder.say_and_close(ErrorPacket(1053, "08S01", "Server shutdown in progress"), 1)
+            told = decode_error(client.next())
+            assert (told.code, told.message) == (1053, "Server shutdown in progress")
+            assert client.socket.recv(1) == b""
+    (ended,) = server.completed()
+    assert (ended.outcome, ended.error_code) == (Outcome.ERROR, "1053")
+    assert "Server shutdown" in server.closings()[0].detail
+
+
+def test_an_unknown_goodbye_of_an_idle_target_keeps_its_text(
+    target: Target, intruder: Intruder
+) -> None:
+    with governed_by(replace(target, port=intruder.port), redact_all) as server:
+        client = RawClient(server.port, MariadbCapability(0))
+        with client.socket:
+            text = "Aborted connection 7 to db: 'shop' user: 'stored_account'"
+            intruder.say_and_close(ErrorPacket(1152, "08S01", text), 0)
+            told = decode_error(client.next())
+    assert told.code == 1158
+    assert "1152" in told.message
+    assert "stored_account" not in told.message

@@ -40,6 +40,10 @@ ER_UNREACHABLE = 1429
 ER_LOST = 1158
 ER_INTERNAL = 1105
 
+LAST_WORDS = frozenset({ER_SERVER_SHUTDOWN, 1159, 1160, 1161, ER_KILLED_MARIADB, 3169, 4031})
+"""With these a server ends a session by itself: shutdown, a limit of waiting, KILL. 1152 is not
+among them: its text names the stored account."""
+
 INTERRUPTIONS = frozenset({ER_QUERY_INTERRUPTED, ER_TIMEOUT_MARIADB, ER_TIMEOUT_MYSQL})
 """What a target answers when a statement was stopped and not finished."""
 

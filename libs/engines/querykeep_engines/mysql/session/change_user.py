@@ -27,7 +27,6 @@ from querykeep_engines.mysql.wire.messages import (
     OK,
     ErrorPacket,
     OkPacket,
-    decode_error,
     decode_ok,
     is_error,
 )
@@ -121,7 +120,7 @@ class ChangeUserExchange:
         """Read what there is; True when all steps are answered."""
         while (packet := self._wire.reader.next()) is not None:
             if is_error(packet.payload):
-                told = decode_error(packet.payload)
+                told = self._wire.told(packet.payload)
                 self._wire.own(told.encode())
                 self._complete(Outcome.ERROR, told.message, str(told.code))
                 return True

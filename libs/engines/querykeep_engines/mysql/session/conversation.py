@@ -33,6 +33,7 @@ from querykeep_engines.mysql.session.exchanges import (
     ColumnListExchange,
     ColumnsExchange,
     OnePacketExchange,
+    OwnQuestion,
     StateExchange,
 )
 from querykeep_engines.mysql.session.judge import Judge
@@ -49,7 +50,7 @@ from querykeep_engines.mysql.session.texts import (
 )
 from querykeep_engines.mysql.wire.flags import Command
 from querykeep_engines.mysql.wire.handshake import ChangeUser
-from querykeep_engines.mysql.wire.messages import OkPacket
+from querykeep_engines.mysql.wire.messages import OkPacket, is_error
 from querykeep_engines.mysql.wire.packets import Packet, PacketReader
 from querykeep_guard.contracts.audit import Outcome, Verdict
 from querykeep_guard.contracts.policy import StatementKind
@@ -103,8 +104,14 @@ class Conversation:
 
     @property
     def is_answering(self) -> bool:
-        """True while a command of the client waits for its answer."""
-        return self._line.is_busy
+        """True while a command of the client waits for its answer. A question of our own stands
+        before the command that needs it: that one is not taken yet."""
+        return self._line.is_busy and not isinstance(self._line.exchange, OwnQuestion)
+
+    @property
+    def has_begun(self) -> bool:
+        """True once the client was told that it may begin."""
+        return self._on_ready is None
 
     @property
     def is_idle(self) -> bool:
@@ -344,6 +351,12 @@ class Conversation:
             return
         line.exchange = line.judged = None
         line.recheck_id = None
+        last = self._wire.last_words
+        if last is not None:
+            # The client has them, as its command's answer; nothing comes behind.
+            raise SessionEndedError(
+                EndReason.TARGET_CLOSED, None, f"the target ended the session: {last.message}"
+            )
         if isinstance(exchange, StateExchange):
             self._learn(exchange)
         elif isinstance(exchange, ColumnsExchange):
@@ -357,9 +370,15 @@ class Conversation:
     def _unasked(self) -> None:
         """What the target sends while nothing runs can only be its goodbye."""
         packet = self._wire.reader.next()
-        if packet is not None:
-            text = "the target ended the connection by itself"
-            raise SessionEndedError(EndReason.TARGET_CLOSED, errors.error(errors.ER_LOST, text))
+        if packet is None:
+            return
+        told = self._wire.told(packet.payload) if is_error(packet.payload) else None
+        if told is not None and self._wire.last_words is not None:
+            raise SessionEndedError(EndReason.TARGET_CLOSED, told)
+        text = "the target ended the connection by itself"
+        if told is not None:
+            text = f"{text} (error {told.code})"
+        raise SessionEndedError(EndReason.TARGET_CLOSED, errors.error(errors.ER_LOST, text))
 
     def _learn(self, exchange: StateExchange) -> None:
         if exchange.row is None:

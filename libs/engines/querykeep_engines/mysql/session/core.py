@@ -286,7 +286,7 @@ class MysqlSession:
                 self._cancel()
             self._talk.abandon(_OUTCOMES.get(reason, Outcome.KILLED), detail)
         if error is not None:
-            if self._talk is not None:
+            if self._talk is not None and self._talk.has_begun:
                 if not is_answering:
                     # Read when the client asks next: then it is the answer, and tells its reason.
                     self._wire.begin()

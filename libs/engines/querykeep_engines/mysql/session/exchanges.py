@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from querykeep_engines.kit.recorder import RecordedStatement
 from querykeep_engines.kit.session import RemoteProtocolError
+from querykeep_engines.mysql.session.ending import SessionEndedError
 from querykeep_engines.mysql.session.names import Columns, Table
 from querykeep_engines.mysql.session.results import (
     Wire,
@@ -21,7 +22,6 @@ from querykeep_engines.mysql.wire.messages import (
     ColumnDefinition,
     ErrorPacket,
     decode_eof,
-    decode_error,
     decode_ok,
     decode_prepare_ok,
     is_eof,
@@ -29,6 +29,7 @@ from querykeep_engines.mysql.wire.messages import (
 )
 from querykeep_engines.mysql.wire.values import Reader
 from querykeep_guard.contracts.audit import Outcome
+from querykeep_guard.contracts.session import EndReason
 
 
 class OnePacketExchange:
@@ -54,7 +55,7 @@ class OnePacketExchange:
         told: ErrorPacket | None = None
         if self._has_status:
             if is_error(packet.payload):
-                told = decode_error(packet.payload)
+                told = self._wire.told(packet.payload)
             elif packet.payload[:1] == bytes([OK]):
                 self._wire.state.status = decode_ok(packet.payload).status
         self._wire.forward(packet)
@@ -92,7 +93,7 @@ class ColumnListExchange:
         while (packet := self._wire.reader.next()) is not None:
             self._wire.forward(packet)
             if is_error(packet.payload):
-                told = decode_error(packet.payload)
+                told = self._wire.told(packet.payload)
                 self.abandon(self._wire.outcome_of(told), told.message)
                 return True
             if is_eof(packet.payload):
@@ -132,7 +133,7 @@ class PrepareExchange:
         """Read what there is; True when the answer is complete."""
         while (packet := self._wire.reader.next()) is not None:
             if is_error(packet.payload):
-                told = decode_error(packet.payload)
+                told = self._wire.told(packet.payload)
                 shown = redacted(told) if self._redact else told
                 self._wire.forward(packet, shown.encode())
                 return True
@@ -189,7 +190,7 @@ class FetchExchange:
         while (packet := self._wire.reader.next()) is not None:
             payload = packet.payload
             if is_error(payload):
-                told = decode_error(payload)
+                told = self._wire.told(payload)
                 shown = shown_error(told, self._run.decision, None)
                 if not self._voided:
                     self._wire.forward(packet, shown.encode())
@@ -245,7 +246,10 @@ class OwnQuestion:
         while (packet := self._wire.reader.next()) is not None:
             payload = packet.payload
             if is_error(payload):
-                self._failed(decode_error(payload))
+                told = self._wire.told(payload)
+                if self._wire.last_words is not None:
+                    raise SessionEndedError(EndReason.TARGET_CLOSED, told)
+                self._failed(told)
                 return True
             if self._columns_due is None:
                 self._columns_due = Reader(payload, "a result's head").lenenc_int()

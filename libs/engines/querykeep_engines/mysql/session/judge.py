@@ -13,6 +13,8 @@ from querykeep_guard.policy.decision import Decision
 
 _MISSING = frozenset({"unknown_relation", "unknown_column"})
 
+_NOT_SENT = "not run: another statement of the same text was refused"
+
 
 class Judge:
     """Takes the answers to a line's questions, and what makes an answer void."""
@@ -42,8 +44,10 @@ class Judge:
         line.question = None
         refused = [decision for decision in decisions if not decision.may_run]
         if refused:
-            told = errors.decision_error(refused[0])
             for decision in decisions:
+                told = errors.decision_error(decision)
+                if decision.may_run:
+                    told = errors.error(errors.ER_TABLEACCESS_DENIED, _NOT_SENT)
                 line.recorder.refused(
                     decision,
                     str(told.code),
@@ -51,7 +55,7 @@ class Judge:
                     question.protocol,
                     question.parameters,
                 )
-            line.wire.own(told.encode())
+            line.wire.own(errors.decision_error(refused[0]).encode())
         elif question.interrupted is not None and decisions:
             self._stop_unsent(question, decisions, question.interrupted)
         else:

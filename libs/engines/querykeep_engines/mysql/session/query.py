@@ -32,7 +32,6 @@ from querykeep_engines.mysql.wire.messages import (
     ErrorPacket,
     decode_column,
     decode_eof,
-    decode_error,
     decode_ok,
     encode_eof,
     is_eof,
@@ -244,7 +243,7 @@ class QueryExchange:
         return False
 
     def _failed(self, packet: Packet) -> bool:
-        told = decode_error(packet.payload)
+        told = self._wire.told(packet.payload)
         run = self._runs.popleft() if self._runs else None
         shown = shown_error(told, run.decision if run else None, self.override)
         if not self._voided:

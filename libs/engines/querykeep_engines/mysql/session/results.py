@@ -14,7 +14,7 @@ from querykeep_engines.mysql.session.charsets import encoding_of
 from querykeep_engines.mysql.session.state import SessionState
 from querykeep_engines.mysql.wire.maskable import maskable
 from querykeep_engines.mysql.wire.masked_rows import RowMasker, row_masker
-from querykeep_engines.mysql.wire.messages import ColumnDefinition, ErrorPacket
+from querykeep_engines.mysql.wire.messages import ColumnDefinition, ErrorPacket, decode_error
 from querykeep_engines.mysql.wire.packets import Packet, PacketReader, encode_packet, frame_count
 from querykeep_engines.mysql.wire.rows import (
     ValueMask,
@@ -37,7 +37,8 @@ class ResultMismatchError(Exception):
 class Wire:
     """What every exchange of a session shares. ``next_sequence`` is the number of the next packet
     to the client; ``cancel`` stops what runs at the target; ``interrupted`` is what the statement
-    that runs was asked to end as."""
+    that runs was asked to end as; ``last_words`` is the error with which the target ends the
+    session, once it came."""
 
     pipe: Pipe
     reader: PacketReader
@@ -47,6 +48,14 @@ class Wire:
     next_sequence: int = 0
     shift: int = 0
     interrupted: Outcome | None = None
+    last_words: ErrorPacket | None = None
+
+    def told(self, payload: bytes) -> ErrorPacket:
+        """Read an error of the target."""
+        error = decode_error(payload)
+        if error.code in errors.LAST_WORDS:
+            self.last_words = error
+        return error
 
     def begin(self, command_sequence: int = 0) -> None:
         """A new command: numbers go on behind its last frame's."""
@@ -188,7 +197,10 @@ def too_many_rows(limit: int) -> ErrorPacket:
 
 
 def redacted(told: ErrorPacket) -> ErrorPacket:
-    """Return an error cut down to its number and state."""
+    """Return an error cut down to its number and state; how the server ends a session by itself
+    is told in its own words, which quote nothing."""
+    if told.code in errors.LAST_WORDS:
+        return told
     return ErrorPacket(told.code, told.sqlstate, errors.REDACTED_TEXT)
 
 
