@@ -57,6 +57,7 @@ class Decider:
         self._now = now
         self._shapes: OrderedDict[_ShapeKey, StatementFacts] = OrderedDict()
         self._slow: OrderedDict[str, None] = OrderedDict()
+        self._last_shape: tuple[object, str | None] = (None, None)
         self._limiter = trio.CapacityLimiter(_WORKER_THREADS)
 
     def lane(
@@ -87,7 +88,7 @@ class Decider:
         if key is not None:
             known = self._remembered(handle, (key, lane))
         if known is None:
-            shape = engine.analyzer().shape(text, lane.context)
+            shape = self._shape(engine, text, lane.context)
             if shape is None:
                 return None
             known = self._remembered(handle, (_SHAPE, shape, lane))
@@ -147,11 +148,18 @@ class Decider:
             lane = self.lane(engine, context, handle, catalog)
             key: tuple[object, ...] = (text, lane)
             if shared and decisions[0].may_run and handle.shares_by_shape:
-                shape = engine.analyzer().shape(text, context)
+                shape = self._shape(engine, text, context)
                 if shape is not None:
                     key = (_SHAPE, shape, lane)
             handle.remember(key, next_change(policy, now), decisions)
         return decisions
+
+    def _shape(self, engine: Engine, text: str, context: SessionContext) -> str | None:
+        """Return a text's shape; a text that nothing is known of is asked for it three times."""
+        asked = (engine.spec.name, text, context)
+        if self._last_shape[0] != asked:
+            self._last_shape = (asked, engine.analyzer().shape(text, context))
+        return self._last_shape[1]
 
     def _is_shared(self, facts: tuple[StatementFacts, ...], text: str) -> bool:
         return len(facts) == 1 and _can_share(facts[0], text)
@@ -159,7 +167,7 @@ class Decider:
     async def _facts(
         self, engine: Engine, text: str, context: SessionContext, catalog: Catalog
     ) -> tuple[StatementFacts, ...]:
-        shape = engine.analyzer().shape(text, context) if len(text) <= CACHED_TEXT_BYTES else None
+        shape = self._shape(engine, text, context) if len(text) <= CACHED_TEXT_BYTES else None
         if shape is None:
             return await self._analyzed(engine, text, context, catalog)
         key = (engine.spec.name, shape, catalog.fingerprint, context)

@@ -4,7 +4,8 @@
 is done for a statement whose decision is known. A skeleton is what is left of a text when plain
 literals are taken out with one regular expression. Texts of one skeleton consist of the same tokens
 but for the values of those literals, so what is harmless at a place in one of them is so in all;
-which places these are is found by asking ``shape``, once per skeleton.
+which places these are is found by asking ``shape``, when a skeleton comes for the second time: most
+texts that come once never come again.
 
 That holds only for texts in which nothing can hide a quote or a digit from the expression, in any
 dialect: ASCII, no quoted names, comments, backslashes, variables, or dollar quotes. All other texts
@@ -25,6 +26,7 @@ _LITERAL = re.compile(
 _HIDES = re.compile(r"""['"`\\$#@\[\]{}\0]|--|/\*""")
 _KEPT_SKELETONS = 512
 _LONGEST = 4096
+_SEEN_ONCE = (-1,)
 
 Key = tuple[object, ...]
 _Skeleton = tuple[object, ...]
@@ -51,12 +53,21 @@ class Skeletons:
         try:
             kept = self._known[skeleton]
         except KeyError:
-            kept = self._learn(skeleton, parts, text)
+            self._keep(skeleton, _SEEN_ONCE)
+            return None
+        if kept is _SEEN_ONCE:
+            kept = self._learn(parts, text)
+            self._keep(skeleton, kept)
         if kept is None:
             return None
         return (skeleton, *[literals[place] for place in kept])
 
-    def _learn(self, skeleton: _Skeleton, parts: list[str], text: str) -> tuple[int, ...] | None:
+    def _keep(self, skeleton: _Skeleton, kept: tuple[int, ...] | None) -> None:
+        self._known[skeleton] = kept
+        while len(self._known) > _KEPT_SKELETONS:
+            self._known.popitem(last=False)
+
+    def _learn(self, parts: list[str], text: str) -> tuple[int, ...] | None:
         """Find the literals that stand in the shape."""
         kept: tuple[int, ...] | None = None
         shape = None if _HIDES.search("".join(parts[::2])) else self._shape(text)
@@ -66,9 +77,6 @@ class Skeletons:
                 for place in range(len(parts) // 2)
                 if self._shape(_with_other(parts, 2 * place + 1)) != shape
             )
-        self._known[skeleton] = kept
-        while len(self._known) > _KEPT_SKELETONS:
-            self._known.popitem(last=False)
         return kept
 
 

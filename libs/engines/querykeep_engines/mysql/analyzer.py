@@ -36,6 +36,7 @@ from querykeep_guard.sql.facts import (
 
 _CATALOGS_KEPT = 32
 _MAX_STATEMENTS = 100_000
+_KEPT_TEXT_CHARS = 65_536
 _COMPOUND = frozenset({"BEGIN", "IF", "CASE", "LOOP", "WHILE", "REPEAT"})
 _PROGRAMS = frozenset(
     f"{verb}_{kind}"
@@ -60,10 +61,11 @@ class _Position:
 
 class MysqlAnalyzer:
     """The Analyzer of the flavours ``mysql`` and ``mariadb``. Keeps an index of the last
-    catalogs and nothing else."""
+    catalogs and the tokens of the last text, and nothing else."""
 
     def __init__(self) -> None:
         self._indexes: OrderedDict[int, CatalogIndex] = OrderedDict()
+        self._cut: tuple[str, LexicalModes, list[list[Token]]] | None = None
 
     def analyze(
         self, text: str, context: SessionContext, catalog: Catalog
@@ -87,9 +89,19 @@ class MysqlAnalyzer:
         ``Analyzer.shape``. A text that cannot be cut has none."""
         try:
             modes = LexicalModes.of(context)
-            return keys.shape(tokenize(text, modes), modes)
+            return keys.shape(self._tokens(text, modes), modes)
         except StatementSyntaxError:
             return None
+
+    def _tokens(self, text: str, modes: LexicalModes) -> list[list[Token]]:
+        """Cut a text; that of the text before is kept, since shape and facts are asked in turn."""
+        cut = self._cut
+        if cut is not None and cut[0] == text and cut[1] == modes:
+            return cut[2]
+        statements = tokenize(text, modes)
+        if len(text) <= _KEPT_TEXT_CHARS:
+            self._cut = (text, modes, statements)
+        return statements
 
     def _index(self, catalog: Catalog) -> CatalogIndex:
         index = self._indexes.get(id(catalog))
@@ -104,7 +116,7 @@ class MysqlAnalyzer:
         self, text: str, context: SessionContext, index: CatalogIndex
     ) -> tuple[StatementFacts, ...]:
         modes = LexicalModes.of(context)
-        statements = tokenize(text, modes)
+        statements = self._tokens(text, modes)
         if len(statements) > _MAX_STATEMENTS:
             raise StatementSyntaxError(f"the text holds more than {_MAX_STATEMENTS} statements")
         if len(statements) == 1 and len(statements[0]) == 1:
