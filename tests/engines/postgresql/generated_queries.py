@@ -134,7 +134,16 @@ class Queries:
         if self.chance(0.75):
             wanted = self.random.choice(usual)
             return next(source for source in self.tables if source.name == wanted)
-        refused = ("payroll", "vip", "emails_by_city", "whole_rows", "with_function")
+        refused = (
+            "tickets",
+            "ticket_list",
+            "stays",
+            "payroll",
+            "vip",
+            "emails_by_city",
+            "whole_rows",
+            "with_function",
+        )
         while True:
             source = self.random.choice(self.tables)
             if self.bold or source.name not in refused or self.chance(0.05):

@@ -18,6 +18,7 @@ from tests.guard.defences import SHARED, Defence, replaced, switched_off, withou
 from tests.guard.twin_runner import bare_difference
 
 from querykeep_engines.postgresql.analysis import (
+    attached,
     columns,
     definitions,
     expressions,
@@ -112,6 +113,9 @@ DEFENCES: tuple[Defence, ...] = (
     Defence("partitions share rules", replaced(names.CatalogNames, "lineage_names", _own_only)),
     Defence("what judges a write", replaced(judged, "judge", _nothing)),
     Defence("copies", replaced(writes, "copied", _nothing)),
+    Defence("row-level security", replaced(attached, "policies", _nothing)),
+    Defence("rules of tables", replaced(attached, "rules", _nothing)),
+    Defence("defaults", replaced(attached, "defaults", _nothing)),
     Defence("settings", replaced(settings, "check", _nothing)),
     Defence("whole-row fields of CASE", replaced(expressions, "_with", lambda value, _c: value)),
     Defence("expressions of new tables", replaced(definitions, "_table_element", _nothing)),
@@ -136,6 +140,9 @@ _NOT_RANDOM = frozenset(
         "system relations",
         "what judges a write",
         "copies",
+        "row-level security",
+        "rules of tables",
+        "defaults",
         "settings",
         "expressions of new tables",
         "DO blocks",

@@ -114,6 +114,14 @@ def _rows() -> Iterator[tuple[str, Row]]:
         yield "checked", (number, Hidden(10 * number, 1000), 1)
         span = Hidden(f"[{10 * number},{10 * number + 2})", f"[{100 * number},{100 * number + 50})")
         yield "bookings", (number, f"room {number}", span)
+    for number in range(1, 9):
+        yield "tickets", (number, number, f"ticket {number}")
+        yield "stays", (number, f"guest {number}")
+        yield "visits", (number, number, CITIES[number % 4])
+    for number in range(1, 3):
+        yield "drafts", (number, f"draft {number}")
+        yield "calls", (number, "out", f"call {number}")
+        yield "wishes", (number, f"wish {number}")
     for number in range(1, 7):
         yield "logs", (number, Hidden(f"login of {number}", "-"), f"2026-03-0{number}")
         yield "watched", (number, Hidden("abcd" * (number % 3), "x"), 0)
@@ -122,6 +130,7 @@ def _rows() -> Iterator[tuple[str, Row]]:
 
 COLUMNS = {
     "people": ("id", "email", "tags", "doc", "status", "nick"),
+    "drafts": ("id", "body"),
     "watched": ("id", "secret", "seen"),
 }
 """Where a table has generated columns or a trigger, the columns that rows give."""

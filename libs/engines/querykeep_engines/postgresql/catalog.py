@@ -1,4 +1,4 @@
-"""Reads a PostgreSQL database's schema into ``Catalog``: twelve queries, one snapshot.
+"""Reads a PostgreSQL database's schema into ``Catalog``: thirteen queries, one snapshot.
 
 Holds what analysis needs: relations and columns with the server's own numbers, view texts, what
 judges a write (indexes, constraints, triggers, rules), user routines, and the system relations with
@@ -19,6 +19,7 @@ from querykeep_guard.contracts.catalog import (
     Column,
     Constraint,
     Index,
+    Policy,
     Relation,
     Routine,
     Trigger,
@@ -63,6 +64,7 @@ def crawl(connection: PostgresqlConnection) -> Catalog:
                 "CONSTRAINTS",
                 "TRIGGERS",
                 "PARENTS",
+                "POLICIES",
                 "ROUTINES",
                 "FINGERPRINT",
             )
@@ -96,6 +98,7 @@ def _relations(read: dict[str, list[Row]]) -> tuple[Relation, ...]:
     indexes = _grouped(read["INDEXES"], _index)
     constraints = _grouped(read["CONSTRAINTS"], _constraint)
     triggers = _grouped(read["TRIGGERS"], _trigger)
+    policies = _grouped(read["POLICIES"], _policy)
     parents: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for child, parent in read["PARENTS"]:
         if _text(parent) in names:
@@ -120,6 +123,7 @@ def _relations(read: dict[str, list[Row]]) -> tuple[Relation, ...]:
                 row_estimate=_estimate(estimate),
                 comment=_text(comment),
                 parents=tuple(parents[key]),
+                policies=tuple(policies[key]),
             )
         )
     return tuple(found)
@@ -182,6 +186,11 @@ def _trigger(row: Row) -> Trigger:
         bits = int(_text(code))
         events = tuple(event for bit, event in _TRIGGER_BITS if bits & bit)
     return Trigger(_text(name), events, _text(definition))
+
+
+def _policy(row: Row) -> Policy:
+    name, using, check = row
+    return Policy(_text(name), _text(using), _text(check))
 
 
 def _names(value: str | None) -> tuple[str, ...]:

@@ -109,6 +109,15 @@ FROM pg_catalog.pg_rewrite r WHERE r.rulename <> '_RETURN' AND r.ev_class >= 163
 ORDER BY 1, 2
 """
 
+# Only where row-level security is on; a policy of a table where it is off does nothing.
+POLICIES = """
+SELECT p.polrelid::text, p.polname, coalesce(pg_catalog.pg_get_expr(p.polqual, p.polrelid), ''),
+       coalesce(pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid), '')
+FROM pg_catalog.pg_policy p JOIN pg_catalog.pg_class c ON c.oid = p.polrelid
+WHERE c.relrowsecurity
+ORDER BY p.polrelid, p.polname
+"""
+
 PARENTS = """
 SELECT i.inhrelid::text, i.inhparent::text FROM pg_catalog.pg_inherits i
 ORDER BY i.inhrelid, i.inhseqno
@@ -196,6 +205,10 @@ FROM (
          sum(pg_catalog.hashtextextended(t.oid::text || ':' || t.xmin::text, 0))
   FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
   WHERE NOT t.tgisinternal AND c.relpersistence <> 't'
+  UNION ALL
+  SELECT 'policy' || count(*) || ':' ||
+         sum(pg_catalog.hashtextextended(p.oid::text || ':' || p.xmin::text, 0))
+  FROM pg_catalog.pg_policy p
   UNION ALL
   SELECT 'inherits' || count(*) || ':' || sum(pg_catalog.hashtextextended(
          i.inhrelid::text || ':' || i.inhparent::text || ':' || i.xmin::text, 0))

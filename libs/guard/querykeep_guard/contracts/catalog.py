@@ -63,6 +63,16 @@ class Trigger:
 
 
 @dataclass(frozen=True, slots=True)
+class Policy:
+    """A row-level security policy that is in force on a table: which rows are seen (``using``) and
+    which may be written (``check``), as the engine prints them; empty where it has none."""
+
+    name: str
+    using: str = ""
+    check: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Relation:
     """A table, view, materialized_view, foreign_table, partitioned_table, sequence or
     system_view. ``oid`` is the engine's own number (0 where there is none); ``definition`` the
@@ -80,6 +90,7 @@ class Relation:
     row_estimate: int | None = None
     comment: str = ""
     parents: tuple[tuple[str, str], ...] = ()
+    policies: tuple[Policy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

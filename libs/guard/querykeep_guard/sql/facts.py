@@ -166,8 +166,9 @@ class StatementFacts:
     literal values, so that a cache must key on the whole text. ``written`` are columns written
     (INSERT without a list: all). ``has_where`` is None where the question makes no sense.
     ``names`` are cursor or prepared names that it makes, uses or drops, as (action, name).
-    ``touches`` are relations that it does not name, whose rows it may change all the same: heirs
-    and partitions, tables below a view, rows that a foreign key's cascade reaches."""
+    ``touches`` are relations that it does not name, whose rows it may look at or change all the
+    same: heirs and partitions, tables below a view, those that a foreign key's cascade reaches,
+    those in policies and rules."""
 
     text: str
     start: int

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from querykeep_engines.postgresql.analysis import attached
 from querykeep_engines.postgresql.analysis.model import Clause, Findings
 from querykeep_guard.contracts.catalog import Constraint, Relation
 from querykeep_guard.sql.facts import ColumnName, ColumnRole, RelationName
@@ -42,6 +43,7 @@ def judge(
         if event != "insert":
             _referencing(base, written, f)
         _triggers(base, event, f)
+        attached.rules(base, event, f)
 
 
 def _bases(relation: Relation, f: Findings) -> Iterable[Relation]:
@@ -127,6 +129,6 @@ def _cascaded(relation: Relation, f: Findings) -> None:
 
 def _triggers(relation: Relation, event: str, f: Findings) -> None:
     for trigger in relation.triggers:
-        if event in trigger.events:
+        if event in trigger.events and not attached.is_rule(trigger):
             columns = (column.name for column in relation.columns)
             _use(relation, columns, f'trigger "{trigger.name}"', f)

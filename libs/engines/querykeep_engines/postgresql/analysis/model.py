@@ -186,6 +186,7 @@ class Findings:
     nodes: int = 0
     view: RelationName | None = None
     view_depth: int = 0
+    within: frozenset[tuple[str, str, str]] = frozenset()
     prepared: dict[str, str] = field(default_factory=dict)
     prepared_paths: dict[str, tuple[str, ...]] = field(default_factory=dict)
     prepared_depth: int = 0

@@ -80,8 +80,8 @@ def system_column(name: str) -> int | None:
 
 
 class CatalogNames:
-    """One catalog, arranged by name. ``views`` and ``fields`` are filled by the analyzer as it
-    expands relations, once per catalog."""
+    """One catalog, arranged by name. ``views``, ``fields`` and ``attached`` are filled by
+    the analyzer as it expands relations, once per catalog."""
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
@@ -103,6 +103,7 @@ class CatalogNames:
                     self.referencing.setdefault(target, []).append((relation, constraint))
         self.fields: dict[tuple[str, str], tuple[Field, ...]] = {}
         self.views: dict[tuple[str, str], object] = {}
+        self.attached: dict[tuple[str, str, str], object] = {}
 
     def lineage_names(self, relation: Relation, column: str) -> frozenset[ColumnName]:
         """Return the column and its counterparts in tables that it inherits from or that inherit

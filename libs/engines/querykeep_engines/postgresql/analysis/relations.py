@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from querykeep_engines.postgresql.analysis import expressions, queries
+from querykeep_engines.postgresql.analysis import attached, expressions, queries
 from querykeep_engines.postgresql.analysis.model import (
     MAX_VIEW_DEPTH,
     SELECT_LIST,
@@ -96,6 +96,13 @@ def fields(relation: Relation, f: Findings) -> tuple[Field, ...] | None:
             )
     elif relation.kind in _VIEWS:
         return _view(relation, name, f)
+    if relation.policies:
+        attached.policies(relation, f)
+    return stored_fields(relation, f)
+
+
+def stored_fields(relation: Relation, f: Findings) -> tuple[Field, ...]:
+    """Return the columns of a table or system relation, as they are stored."""
     shared = f.names.shared
     key = (relation.schema, relation.name)
     found = shared.fields.get(key)
@@ -130,7 +137,7 @@ def _with_generated(relation: Relation, plain: tuple[Field, ...], f: Findings) -
         if not column.generated:
             made.append(field)
             continue
-        inner = _quiet(f, RelationName(relation.schema, relation.name))
+        inner = quiet(f, RelationName(relation.schema, relation.name))
         scope = Scope()
         entry = Item(relation.name, plain, relation, relation.schema)
         scope.add([entry], plain, unknown=False)
@@ -162,11 +169,12 @@ def _not_identity(expression: ExpressionClass) -> ExpressionClass:
     return ExpressionClass.TOTAL if expression is not ExpressionClass.OTHER else expression
 
 
-def _quiet(f: Findings, view: RelationName) -> Findings:
+def quiet(f: Findings, view: RelationName) -> Findings:
     """Return empty findings for a text that the catalog holds: every name in it is qualified."""
     names = f.names.without_temporary().with_path(())
     inner = Findings(names, Offsets.of(""), 0, f.version, view=view)
     inner.view_depth = f.view_depth + 1
+    inner.within = f.within
     inner.subquery = lambda statement, scope: queries.query(statement, scope, inner)
     return inner
 
@@ -178,7 +186,8 @@ def _view(relation: Relation, name: RelationName, f: Findings) -> tuple[Field, .
         if f.view_depth >= MAX_VIEW_DEPTH:
             raise TooComplexError(f'view "{name}" is nested too deeply')
         found = _expand(relation, name, f)
-        f.names.shared.views[key] = found
+        if not f.within:
+            f.names.shared.views[key] = found
     _replay(found, f)
     return found.fields
 
@@ -196,7 +205,7 @@ def _replay(expanded: Expanded, f: Findings) -> None:
 
 
 def _expand(relation: Relation, name: RelationName, f: Findings) -> Expanded:
-    inner = _quiet(f, name)
+    inner = quiet(f, name)
     body = _body(relation, name, inner)
     made: tuple[Field, ...] | None = None
     if body is not None and len(body) == len(relation.columns):

@@ -10,6 +10,7 @@ import re
 from typing import Any
 
 from querykeep_engines.postgresql.analysis import definitions, queries, utility
+from querykeep_engines.postgresql.analysis.attached import POLICY
 from querykeep_engines.postgresql.analysis.model import Field, Findings
 from querykeep_engines.postgresql.analysis.names import CatalogNames, Names
 from querykeep_engines.postgresql.analysis.parsing import (
@@ -203,7 +204,8 @@ def _facts(
     if f.view_reads:
         extra.append(("view_reads", ",".join(sorted(str(name) for name in f.view_reads))))
     for use in f.uses.values():
-        if use.role.value not in ("written", "judged") and use.column.relation in f.writes:
+        is_own = use.role.value not in ("written", "judged") and not use.clause.startswith(POLICY)
+        if is_own and use.column.relation in f.writes:
             f.reads.setdefault(use.column.relation, None)
     if f.reads:
         f.effects.add(Effect.READ)

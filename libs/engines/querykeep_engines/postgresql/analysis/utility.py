@@ -12,6 +12,7 @@ from typing import Any
 import postgast
 
 from querykeep_engines.postgresql.analysis import (
+    attached,
     expressions,
     judged,
     queries,
@@ -262,6 +263,7 @@ def _copy(stmt: Any, f: Findings) -> tuple[Kind, Fields]:
         target = writes.Target(stmt.relation, f)
         target.write(columns or target.columns, Clause(ColumnRole.WRITTEN, "COPY FROM"), f)
         judged.judge(target.relation, None, "insert", f)
+        attached.defaults(target.relation, columns or target.columns, f)
         if stmt.HasField("where_clause"):
             scope = Scope()
             scope.add([target.item], target.item.fields or (), unknown=target.item.fields is None)

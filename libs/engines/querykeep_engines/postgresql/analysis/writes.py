@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from querykeep_engines.postgresql.analysis import (
+    attached,
     ctes,
     expressions,
     from_items,
@@ -117,11 +118,24 @@ def _insert(stmt: Any, outer: Scope, f: Findings) -> tuple[Field, ...] | None:
     target.write(names, Clause(ColumnRole.WRITTEN, "INSERT"), f)
     proposed = _insert_source(stmt, target, names, outer, f)
     judged.judge(target.relation, None, "insert", f)
+    attached.defaults(target.relation, set(names) - _defaulted(stmt, names), f)
     scope = outer.child()
     scope.add([target.item], target.item.fields or (), unknown=target.item.fields is None)
     if stmt.HasField("on_conflict_clause"):
         _on_conflict(stmt.on_conflict_clause, target, proposed, scope, f)
     return _returning(stmt, target, scope, f)
+
+
+def _defaulted(stmt: Any, names: list[str]) -> set[str]:
+    """Return the columns that an INSERT names, but gives their default."""
+    if not stmt.HasField("select_stmt"):
+        return set(names)  # DEFAULT VALUES
+    return {
+        names[index]
+        for row in stmt.select_stmt.select_stmt.values_lists
+        for index, node in enumerate(row.list.items)
+        if index < len(names) and node.WhichOneof("node") == "set_to_default"
+    }
 
 
 def _insert_source(stmt: Any, target: Target, names: list[str], outer: Scope, f: Findings) -> Value:
@@ -191,7 +205,8 @@ def _on_conflict(clause: Any, target: Target, proposed: Value, scope: Scope, f: 
 
 def _set(targets: Iterable[Any], target: Target, scope: Scope, word: str, f: Findings) -> None:
     """Walk ``SET a = x, (b, c) = (…)``."""
-    written = []
+    written: list[str] = []
+    defaulted: set[str] = set()
     for part in targets:
         entry = part.res_target
         written.append(entry.name)
@@ -200,7 +215,11 @@ def _set(targets: Iterable[Any], target: Target, scope: Scope, word: str, f: Fin
         if kind == "multi_assign_ref":
             if entry.val.multi_assign_ref.colno == 1:
                 _multiple(entry.val.multi_assign_ref.source, place, scope, f)
+            if _is_default_of(entry.val.multi_assign_ref):
+                defaulted.add(entry.name)
             continue
+        if kind == "set_to_default":
+            defaulted.add(entry.name)
         if kind == "a_const" and entry.val.a_const.WhichOneof("val") == "sval":
             target.literal(entry.name, entry.val.a_const.sval.sval, f)
         for step in entry.indirection:
@@ -210,6 +229,18 @@ def _set(targets: Iterable[Any], target: Target, scope: Scope, word: str, f: Fin
         _assigned(entry.val, place, scope, f)
     target.write(written, Clause(ColumnRole.WRITTEN, word), f)
     judged.judge(target.relation, frozenset(written), "update", f)
+    if defaulted:
+        attached.defaults(target.relation, set(target.columns) - defaulted, f)
+
+
+def _is_default_of(part: Any) -> bool:
+    """Return whether ``SET (a, b) = (…)`` gives one of its columns the default."""
+    if part.source.WhichOneof("node") != "row_expr":
+        return False
+    values = part.source.row_expr.args
+    if part.colno > len(values):
+        return False
+    return bool(values[part.colno - 1].WhichOneof("node") == "set_to_default")
 
 
 def _multiple(source: Any, place: str, scope: Scope, f: Findings) -> None:
@@ -273,6 +304,12 @@ def _merge(stmt: Any, outer: Scope, f: Findings) -> tuple[Field, ...] | None:
                 name = names[index] if index < len(names) else ""
                 _assigned(node, f"MERGE INSERT into {name}", scope, f)
             judged.judge(target.relation, None, "insert", f)
+            given = zip(names, when.values, strict=False)
+            attached.defaults(
+                target.relation,
+                {name for name, node in given if node.WhichOneof("node") != "set_to_default"},
+                f,
+            )
         elif when.command_type == pb.CMD_DELETE:
             judged.judge(target.relation, None, "delete", f)
     return _returning(stmt, target, scope, f)

@@ -92,3 +92,31 @@ CREATE PROCEDURE tell(INOUT what text) LANGUAGE plpgsql AS
 CREATE FUNCTION app.same(text, text) RETURNS boolean LANGUAGE sql AS
   'SELECT length($1) = length($2)';
 CREATE OPERATOR app.=== (LEFTARG = text, RIGHTARG = text, FUNCTION = app.same);
+
+-- What the server adds by itself: row-level security, rules, defaults that look at hidden values.
+CREATE TABLE tickets (id integer PRIMARY KEY, customer_id integer, subject text);
+ALTER TABLE tickets ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tickets FORCE ROW LEVEL SECURITY;
+CREATE POLICY tickets_of_some ON tickets USING (EXISTS (
+  SELECT 1 FROM customers c WHERE c.id = tickets.customer_id AND c.rrn > '5'));
+CREATE VIEW ticket_list AS SELECT id, subject FROM tickets;
+CREATE TABLE stays (id integer PRIMARY KEY, guest text);
+ALTER TABLE stays ENABLE ROW LEVEL SECURITY;
+ALTER TABLE stays FORCE ROW LEVEL SECURITY;
+CREATE POLICY stays_peeked ON stays USING (app.peek(id) LIKE '%1%');
+CREATE TABLE visits (id integer PRIMARY KEY, customer_id integer, city text);
+ALTER TABLE visits ENABLE ROW LEVEL SECURITY;
+ALTER TABLE visits FORCE ROW LEVEL SECURITY;
+CREATE POLICY visits_of_known ON visits USING (EXISTS (
+  SELECT 1 FROM customers c WHERE c.id = visits.customer_id AND c.city = visits.city));
+CREATE TABLE drafts (id integer PRIMARY KEY, body text, rank serial, made date DEFAULT CURRENT_DATE);
+CREATE POLICY drafts_not_in_force ON drafts USING (app.peek(id) LIKE '%1%');
+CREATE TABLE calls (id integer PRIMARY KEY, kind text DEFAULT 'in', about text DEFAULT app.peek(1));
+CREATE TABLE wishes (id integer PRIMARY KEY, wish text);
+CREATE RULE wishes_copied AS ON INSERT TO wishes DO ALSO
+  UPDATE other.customers SET name = (SELECT c.rrn FROM customers c WHERE c.id = new.id)
+  WHERE customers.id = new.id;
+CREATE RULE wishes_chosen AS ON DELETE TO wishes
+  WHERE (SELECT c.rrn > '5' FROM customers c WHERE c.id = old.id) DO INSTEAD NOTHING;
+CREATE RULE wishes_counted AS ON UPDATE TO wishes DO ALSO
+  UPDATE products SET in_stock = in_stock + 1 WHERE products.id = new.id;
