@@ -17,6 +17,7 @@ import asyncio
 import json
 import re
 import time
+from collections import Counter
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -39,6 +40,8 @@ _BODY_LIMIT_BYTES = 16 * 1024
 _LOGIN_ID = re.compile(r"[0-9a-f]{32}")
 _MAX_WAIT_S = 25.0
 _POLL_S = 0.5
+WAITING_PER_ADDRESS = 100
+"""Anyone may begin a login and wait for it, and each that waits asks the API twice a second."""
 
 
 class AgentSignIn:
@@ -48,6 +51,7 @@ class AgentSignIn:
         self._settings = settings
         self._api = api
         self._ca_pem = Path(settings.ca_file).read_text("ascii") if settings.ca_file else ""
+        self._waiting: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -112,14 +116,28 @@ class AgentSignIn:
             "wait", ["0"]
         )
         wait_s = min(_MAX_WAIT_S, max(0.0, float(asked[0])))
+        address = client_address(scope, self._settings.trusted_proxies)
+        if self._waiting[address] >= WAITING_PER_ADDRESS:
+            text = "Too many sign-ins wait at this address. Try again in a moment."
+            await respond_problem(send, 429, "too_many_tries", "Too many wait", text)
+            return
+        self._waiting[address] += 1
+        try:
+            await _respond(send, await self._progress(login_id, wait_s))
+        finally:
+            self._waiting[address] -= 1
+            if not self._waiting[address]:
+                del self._waiting[address]
+
+    async def _progress(self, login_id: str, wait_s: float) -> Answer:
+        """Ask the API until the person has answered, or the time is over."""
         deadline = asyncio.get_running_loop().time() + wait_s
         while True:
             answer = await self._api.call("GET", f"agent-logins/{login_id}")
             state = answer.body.get("state") if isinstance(answer.body, dict) else None
             over = asyncio.get_running_loop().time() + _POLL_S > deadline
             if answer.status != 200 or state != "waiting" or over:
-                await _respond(send, answer)
-                return
+                return answer
             await asyncio.sleep(_POLL_S)
 
     async def _pass(self, receive: Receive, send: Send, path: str) -> None:
