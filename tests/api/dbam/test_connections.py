@@ -57,6 +57,25 @@ def test_moving_the_host_needs_the_password_again(as_owner: Any) -> None:
     assert moved.status_code == 200
 
 
+def test_a_rule_of_one_connection_goes_with_it_and_is_not_for_all_then(as_owner: Any) -> None:
+    first = as_owner.post("connections", BODY).json()["id"]
+    second = as_owner.post("connections", {**BODY, "name": "shop"}).json()["id"]
+    rule = {"name": "r", "applies_to": {"everyone": True}}
+    column = [{"schema": "*", "table": "t", "column": "c"}]
+    bodies: dict[str, dict[str, Any]] = {
+        "access-rules": {**rule, "objects": column},
+        "masking-rules": {**rule, "objects": column, "masker": {"kind": "full", "params": {}}},
+        "statement-rules": {**rule, "check": "kind", "values": ["drop"], "effect": "allow"},
+    }
+    for path, body in bodies.items():
+        for connections in ([first], [first, second], []):
+            assert as_owner.post(path, {**body, "connections": connections}).status_code == 201
+    assert as_owner.delete(f"connections/{first}").status_code == 204
+    for path in bodies:
+        left = as_owner.get(f"{path}?ordering=code").json()["results"]
+        assert [[one["id"] for one in rule["connections"]] for rule in left] == [[second], []]
+
+
 def test_schema_is_read_when_a_connection_is_made_or_leads_elsewhere(as_owner: Any) -> None:
     def queued(connection_id: str) -> int:
         return JobRun.objects.filter(

@@ -8,7 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from querykeep_api.dbam.models import Connection
+from querykeep_api.dbam.actions.rules import do_delete_rule
+from querykeep_api.dbam.models import AccessRule, Connection, MaskingRule, StatementRule
 from querykeep_api.iam.facade import User
 from querykeep_api.kernel.errors import Conflict, InvalidInput
 from querykeep_api.kernel.outbox import SubjectRef, differences, record
@@ -120,8 +121,15 @@ def do_change_connection(
 
 @transaction.atomic
 def do_delete_connection(connection: Connection, *, acting_user: User | None) -> None:
-    """Delete a connection with its grants, tokens and catalogs; its sessions end."""
+    """Delete a connection with its grants, tokens and catalogs; its sessions end.
+
+    Rules that name no other connection go with it: left without one they would be for all.
+    """
     subject, before = connection_subject(connection), _snapshot(connection)
+    for model in (AccessRule, MaskingRule, StatementRule):
+        for rule in model._base_manager.filter(connections=connection):
+            if rule.connections.count() == 1:
+                do_delete_rule(rule, acting_user=acting_user)
     connection.delete()
     raise_version("connection", subject.id)
     record(
