@@ -83,9 +83,24 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DATETIME_FORMAT": "iso-8601",
 }
 
+API_DESCRIPTION = """People, connections, grants, rules, live sessions, jobs and the audit log.
+
+- **Sign in** with `Authorization: Bearer TOKEN`, an API token made in the web UI (*Profile and
+  tokens*) or by `POST api-tokens`; or with the web session's cookie, where writes need
+  `X-CSRFToken` (`GET auth/csrf`). No credentials: 401. A scope or permission is lacking: 403.
+  Not in reach: 404.
+- **Lists** are `{"results": [], "next": url, "previous": url}`: follow `next` until it is null.
+  Filters take an id or a name, given twice they mean either; an unknown parameter is an error.
+- **References** are `{"id": "", "name": ""}` when read; an id, a name or such an object when
+  written.
+- **Changes**: what a GET shows can be sent back, read-only fields are ignored. Each entry's `etag`
+  can be sent as `If-Match`; 412 then says that someone else was faster.
+- **Times** are RFC 3339 in UTC. Ids are opaque.
+- **Errors** are `application/problem+json`, see the schema *Problem*.
+"""
 SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "Querykeep API",
-    "DESCRIPTION": "People, connections, grants, rules, live sessions, jobs and the audit log.",
+    "DESCRIPTION": API_DESCRIPTION,
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "SCHEMA_PATH_PREFIX": "/api/v1",

@@ -43,16 +43,18 @@ function jsonContent(part) {
 async function send(method, path, inputs, body) {
   let address = path;
   const query = new URLSearchParams();
+  const options = { method: method.toUpperCase(), headers: {}, credentials: "same-origin" };
   for (const input of inputs) {
     if (!input.value) continue;
     if (input.dataset.where === "path") {
       address = address.replace(`{${input.name}}`, encodeURIComponent(input.value));
+    } else if (input.dataset.where === "header") {
+      options.headers[input.name] = input.value;
     } else {
       query.append(input.name, input.value);
     }
   }
   if ([...query].length) address += `?${query}`;
-  const options = { method: method.toUpperCase(), headers: {}, credentials: "same-origin" };
   if (method !== "get") {
     const token = await (await fetch("/api/v1/auth/csrf", { credentials: "same-origin" })).json();
     options.headers["X-CSRFToken"] = token.token;
@@ -120,7 +122,7 @@ async function show() {
       groups.get(tag).push(operation(schema, path, method, methods[method]));
     }
   }
-  target.replaceChildren();
+  target.replaceChildren(element("pre", { textContent: schema.info.description || "" }));
   for (const [tag, nodes] of groups) {
     target.append(element("section", {}, element("h2", { textContent: tag }), ...nodes));
   }
