@@ -57,7 +57,9 @@ def test_a_book_that_cannot_be_written_stops_no_session(tmp_path, caplog):
     assert caplog.text.count("may outlive a kill") == 1
 
 
-async def test_a_driver_that_fails_in_an_unforeseen_way_stops_no_other(internal_api, tmp_path):
+async def test_a_driver_that_fails_in_an_unforeseen_way_stops_no_other(
+    internal_api, tmp_path, monkeypatch
+):
     async with open_relay(internal_api, tmp_path) as relay:
         await relay.open()
         driver = relay.engine.fake_driver
@@ -67,7 +69,7 @@ async def test_a_driver_that_fails_in_an_unforeseen_way_stops_no_other(internal_
             tried.append(native_id)
             raise RuntimeError("a secret")
 
-        driver.stop_left_running = stop
+        monkeypatch.setattr(driver, "stop_left_running", stop)
         left = (session(1), replace(session(2), since=SINCE.replace(tzinfo=None)), session(3))
         await stop_left_running(left, relay.services.api, lambda _name: relay.engine)
     assert sorted(tried) == [session(1).native_id, session(3).native_id]

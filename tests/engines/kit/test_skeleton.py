@@ -54,7 +54,12 @@ def learnt(known: Skeletons, text: str) -> Key | None:
 
 def test_nothing_is_asked_of_a_text_that_comes_once() -> None:
     asked: list[str] = []
-    known = Skeletons(lambda text: asked.append(text) or "shape")
+
+    def shape(text: str) -> str:
+        asked.append(text)
+        return "shape"
+
+    known = Skeletons(shape)
     assert known.key("SELECT a FROM t WHERE b = 17") is None
     assert asked == []
     assert known.key("SELECT a FROM t WHERE b = 18") is not None
