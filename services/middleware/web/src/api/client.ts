@@ -43,6 +43,11 @@ export function setSignedOutHandler(handler: (() => void) | null): void {
   onSignedOut = handler
 }
 
+/** The session is over, as another road to the server found out. */
+export function tellSignedOut(): void {
+  onSignedOut?.()
+}
+
 /** Forget the CSRF token (after signing in or out it is another one). */
 export function resetCsrf(): void {
   csrfToken = null

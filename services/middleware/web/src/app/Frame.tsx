@@ -28,6 +28,7 @@ import { NAVIGATION, visible } from './navigation'
 import { Palette } from './Palette'
 import { setThemeChoice, useThemeChoice, type ThemeChoice } from './theme'
 
+const SignInAgain = lazy(() => import('@/modules/auth/again').then((module) => ({ default: module.SignInAgain })))
 const KeyList = lazy(() => import('./KeyList').then((module) => ({ default: module.KeyList })))
 
 function useOnline(): boolean {
@@ -55,19 +56,13 @@ function useSignIn() {
 export function Frame() {
   const me = useMe()
   const signIn = useSignIn()
-  const latest = useRef(signIn)
-  const location = useLocation()
   const navigate = useNavigate()
-  useEffect(() => {
-    latest.current = signIn
-  })
-  const keepsPage = location.pathname === '/editor'
   const [lost, setLost] = useState(false)
   useEffect(() => {
-    // In the editor nothing typed may be lost: a banner asks to sign in instead of leaving the page.
-    setSignedOutHandler(() => (keepsPage ? setLost(true) : latest.current()))
+    // Nothing typed may be lost: one signs in over the page instead of leaving it.
+    setSignedOutHandler(() => setLost(true))
     return () => setSignedOutHandler(null)
-  }, [keepsPage])
+  }, [])
   const mustChange = me.data?.must_change_password
   useEffect(() => {
     if (mustChange) void navigate('/password', { replace: true })
@@ -84,7 +79,16 @@ export function Frame() {
     return <ErrorPanel error={me.error} onRetry={() => void me.refetch()} />
   }
   if (!me.data || mustChange) return <Skeleton rows={10} />
-  return <Shell me={me.data} signedOut={lost} onSignIn={signIn} />
+  return (
+    <>
+      <Shell me={me.data} />
+      {lost ? (
+        <Suspense fallback={null}>
+          <SignInAgain me={me.data} onDone={() => setLost(false)} onLeave={signIn} />
+        </Suspense>
+      ) : null}
+    </>
+  )
 }
 
 function SignInRedirect({ go }: { go: () => void }) {
@@ -95,7 +99,7 @@ function SignInRedirect({ go }: { go: () => void }) {
   return <Skeleton rows={10} />
 }
 
-function Shell({ me, signedOut, onSignIn }: { me: Me; signedOut: boolean; onSignIn: () => void }) {
+function Shell({ me }: { me: Me }) {
   const { t } = useTranslation()
   const online = useOnline()
   const [narrow, setNarrow] = useState(readStored('rail') === 'narrow')
@@ -147,7 +151,7 @@ function Shell({ me, signedOut, onSignIn }: { me: Me; signedOut: boolean; onSign
             <div className="qk-rail-group" key={group.key}>
               <div className="qk-rail-title">{t(`nav.group.${group.key}`)}</div>
               {entries.map((entry) => (
-                <NavLink key={entry.to} to={entry.to} title={narrow ? t(`nav.${entry.key}`) : undefined}>
+                <NavLink key={entry.to} to={entry.to} title={t(`nav.${entry.key}`)}>
                   <entry.icon size={16} strokeWidth={1.75} aria-hidden />
                   <span>{t(`nav.${entry.key}`)}</span>
                 </NavLink>
@@ -167,14 +171,6 @@ function Shell({ me, signedOut, onSignIn }: { me: Me; signedOut: boolean; onSign
           <div className="qk-banner qk-tone-wait" role="status">
             <CloudOff size={15} aria-hidden />
             {t('frame.offline')}
-          </div>
-        ) : null}
-        {signedOut ? (
-          <div className="qk-banner qk-tone-wait" role="alert">
-            {t('frame.signedOut')}
-            <button type="button" className="qk-link" onClick={onSignIn}>
-              {t('auth.signIn')}
-            </button>
           </div>
         ) : null}
         <Suspense fallback={<Skeleton rows={10} />}>
@@ -202,7 +198,7 @@ export function LanguageMenu() {
       button={
         <>
           <Languages size={15} aria-hidden />
-          {i18n.language === 'ko' ? t('language.ko') : t('language.en')}
+          <span className="qk-menu-words">{i18n.language === 'ko' ? t('language.ko') : t('language.en')}</span>
         </>
       }
       items={(['ko', 'en'] as const).map((language) => ({
@@ -259,7 +255,7 @@ function PersonMenu({ me, onKeys }: { me: Me; onKeys: () => void }) {
           <span className="qk-avatar" aria-hidden>
             {name.slice(0, 1).toUpperCase()}
           </span>
-          {name}
+          <span className="qk-menu-words">{name}</span>
         </>
       }
       items={[

@@ -11,6 +11,8 @@ export interface Column<T> {
   width?: string
   align?: 'right'
   mono?: boolean
+  /** Takes the room that the others leave; what does not fit is cut with an ellipsis. */
+  grow?: boolean
 }
 
 /**
@@ -83,7 +85,7 @@ export function DataTable<T>({
                   key={column.key}
                   scope="col"
                   aria-sort={column.sort && state !== 'none' ? state : undefined}
-                  className={column.align === 'right' ? 'qk-right' : undefined}
+                  className={column.align === 'right' ? 'qk-right' : column.grow ? 'qk-grow' : undefined}
                 >
                   {column.sort && onOrdering ? (
                     <button type="button" onClick={() => sortBy(column.sort ?? '')}>
@@ -137,7 +139,7 @@ export function DataTable<T>({
                 {columns.map((column) => (
                   <td
                     key={column.key}
-                    className={[column.align === 'right' ? 'qk-right qk-num' : '', column.mono ? 'qk-mono' : '']
+                    className={[column.align === 'right' ? 'qk-right qk-num' : '', column.mono ? 'qk-mono' : '', column.grow ? 'qk-grow' : '']
                       .filter(Boolean)
                       .join(' ')}
                   >

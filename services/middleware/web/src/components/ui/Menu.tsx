@@ -1,4 +1,4 @@
-import type { LucideIcon } from 'lucide-react'
+import { Check, type LucideIcon } from 'lucide-react'
 import { useEffect, useId, useRef, useState, type KeyboardEvent, type ReactNode } from 'react'
 
 export interface MenuItem {
@@ -8,6 +8,8 @@ export interface MenuItem {
   hint?: string
   danger?: boolean
   checked?: boolean
+  /** One of several that may be ticked together: choosing it leaves the menu open. */
+  ticks?: boolean
   disabled?: boolean
   heading?: boolean
   onSelect?: () => void
@@ -90,17 +92,18 @@ export function Menu({
               <button
                 key={item.key}
                 type="button"
-                role={item.checked === undefined ? 'menuitem' : 'menuitemradio'}
+                role={item.checked === undefined ? 'menuitem' : item.ticks ? 'menuitemcheckbox' : 'menuitemradio'}
                 aria-checked={item.checked}
                 aria-disabled={item.disabled}
                 disabled={item.disabled}
                 className={`qk-menu-item${item.danger ? ' qk-danger' : ''}${item.checked ? ' qk-checked' : ''}`}
                 onClick={() => {
-                  setOpen(false)
+                  if (!item.ticks) setOpen(false)
                   item.onSelect?.()
                 }}
               >
                 {item.icon ? <item.icon size={15} aria-hidden /> : null}
+                {item.ticks ? <Check size={14} className={item.checked ? '' : 'qk-unseen'} aria-hidden /> : null}
                 <span>{item.label}</span>
                 {item.hint ? <kbd>{item.hint}</kbd> : null}
               </button>

@@ -33,7 +33,8 @@ function OpenModal({ title, onCancel, children, footer, okText, onOk, okDisabled
     if (!element || element.open) return
     const before = document.activeElement
     element.showModal()
-    element.querySelector<HTMLElement>('[data-autofocus], .qk-modal-body input, .qk-modal-body textarea')?.focus()
+    const wanted = element.querySelector<HTMLElement>('[data-autofocus]') ?? element.querySelector<HTMLElement>('.qk-modal-body input, .qk-modal-body textarea')
+    wanted?.focus()
     return () => {
       element.close()
       if (before instanceof HTMLElement) before.focus()

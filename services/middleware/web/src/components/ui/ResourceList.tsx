@@ -5,6 +5,7 @@ import { Link, useSearchParams } from 'react-router'
 import type { Query } from '@/api/client'
 import { useList } from '@/api/hooks'
 import { useDebounced } from '@/lib/use-debounced'
+import { ColumnMenu, useColumns } from './columns'
 import { DataTable, type Column } from './DataTable'
 import { Input } from './Input'
 import { PageHeader, usePageTitle } from './Page'
@@ -72,6 +73,7 @@ export function ResourceList<T>({
   const { query, params } = useListQuery(filters)
   const list = useList<T>(resource, query, { refetchMs })
   const selected = params.get('selected')
+  const { shown, ...choice } = useColumns(resource, columns)
 
   const change = (name: string, value: string | null, replace = false) =>
     setParams(
@@ -91,9 +93,9 @@ export function ResourceList<T>({
         {actions}
       </PageHeader>
       {above}
-      {searchable || filters.length > 0 ? (
-        <FilterBar filters={filters} params={params} searchable={searchable} onChange={change} />
-      ) : null}
+      <FilterBar filters={filters} params={params} searchable={searchable} onChange={change}>
+        <ColumnMenu {...choice} />
+      </FilterBar>
       <div className="qk-split">
         <div className="qk-split-main">
           {list.isPending ? (
@@ -112,7 +114,7 @@ export function ResourceList<T>({
           ) : (
             <DataTable
               label={title}
-              columns={columns}
+              columns={shown}
               rows={list.rows}
               rowKey={rowKey}
               ordering={params.get('ordering') ?? ''}
@@ -160,10 +162,12 @@ function FilterBar({
   params,
   searchable,
   onChange,
+  children,
 }: {
   filters: FilterDefinition[]
   params: URLSearchParams
   searchable: boolean
+  children: ReactNode
   onChange: (name: string, value: string | null, replace?: boolean) => void
 }) {
   const { t } = useTranslation()
@@ -193,6 +197,8 @@ function FilterBar({
         {filters.map((filter) => (
           <FilterControl key={filter.param} filter={filter} value={params.get(filter.param)} onChange={onChange} />
         ))}
+        <span className="qk-spacer" />
+        {children}
       </div>
       {active.length > 0 ? (
         <div className="qk-chips">

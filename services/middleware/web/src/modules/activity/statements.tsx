@@ -34,7 +34,7 @@ function useFilters(): FilterDefinition[] {
 
 export function OutcomeBadge({ outcome }: { outcome: string | null }) {
   const { t } = useTranslation()
-  if (!outcome) return <span className="qk-muted">{t('outcome.none')}</span>
+  if (!outcome) return <span className="qk-muted qk-nowrap">{t('outcome.none')}</span>
   const tone = outcome === 'ok' ? 'ok' : outcome === 'error' ? 'deny' : outcome === 'unknown' ? 'info' : 'wait'
   return <Badge tone={tone}>{t(`outcome.${outcome}`)}</Badge>
 }
@@ -60,7 +60,7 @@ export function StatementList() {
             render: (entry) => (
               <>
                 <span className="qk-cell-main">{entry.user.name}</span>
-                <span className="qk-cell-sub">{[t(`route.${entry.route}`), entry.client.program].filter(Boolean).join(' · ')}</span>
+                <span className="qk-cell-sub qk-cell-client">{[t(`route.${entry.route}`), entry.client.program].filter(Boolean).join(' · ')}</span>
               </>
             ),
           },
@@ -68,6 +68,7 @@ export function StatementList() {
           {
             key: 'statement',
             title: t('statements.statement'),
+            grow: true,
             render: (entry) => <span className="qk-cell-sql">{entry.statement.slice(0, 400)}</span>,
           },
           { key: 'outcome', title: t('statements.outcome'), render: (entry) => <OutcomeBadge outcome={entry.outcome} /> },

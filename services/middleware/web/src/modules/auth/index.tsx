@@ -10,6 +10,8 @@ import { Field } from '@/components/ui/Form'
 import { Input, PasswordInput } from '@/components/ui/Input'
 import { usePageTitle } from '@/components/ui/Page'
 import { useErrorText } from '@/components/ui/States'
+import { signedInAgain } from '@/lib/sign-in-again'
+import { forgetPerson } from '@/lib/sign-out'
 
 /** A card in the middle of the page, for those who are not inside yet. */
 export function CenterCard({ children, wide = false }: { children: ReactNode; wide?: boolean }) {
@@ -60,6 +62,9 @@ export function SignIn() {
     try {
       const me = await request<Me>('POST', 'auth/sign-in', { body: { username, password } })
       resetCsrf()
+      // What this page still holds of a session that ended belongs to its person alone.
+      const former = cache.getQueryData<Me>(['me'])
+      if (former) (former.id === me.id ? signedInAgain : forgetPerson)()
       cache.clear()
       cache.setQueryData(['me'], me)
       void navigate(me.must_change_password ? `/password?next=${encodeURIComponent(safeNext(params.get('next')))}` : safeNext(params.get('next')), {

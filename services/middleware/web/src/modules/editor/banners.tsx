@@ -1,6 +1,6 @@
 import { CloudOff, RefreshCw, Unplug, X } from 'lucide-react'
 import { useTranslation } from 'react-i18next'
-import { useNavigate } from 'react-router'
+import { tellSignedOut } from '@/api/client'
 import { Button } from '@/components/ui/Button'
 import { useNow } from '@/components/ui/Time'
 import type { TabState } from '@/lib/editor-messages.gen'
@@ -9,7 +9,6 @@ import { useEditor, type EditorStore } from './store'
 /** The line to the server: shown only while there is something to say. */
 export function LineBanner({ store }: { store: EditorStore }) {
   const { t } = useTranslation()
-  const navigate = useNavigate()
   const line = useEditor(store, (state) => state.line)
   const retryAt = useEditor(store, (state) => state.retryAt)
   const ready = useEditor(store, (state) => state.ready)
@@ -18,7 +17,7 @@ export function LineBanner({ store }: { store: EditorStore }) {
   const action = {
     connecting: null,
     lost: { label: t('line.retry'), run: () => store.reconnect() },
-    signed_out: { label: t('auth.signIn'), run: () => void navigate('/sign-in?next=%2Feditor') },
+    signed_out: { label: t('auth.signIn'), run: tellSignedOut },
     taken: { label: t('line.takeBack'), run: () => store.reconnect() },
     outdated: { label: t('line.reload'), run: () => window.location.reload() },
   }[line]

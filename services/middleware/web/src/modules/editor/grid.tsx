@@ -158,6 +158,8 @@ export function ResultGrid({
 
   const drawCell = useCallback<DrawCellCallback>(
     (args, drawContent) => {
+      // Values are shown as they are: no `≤` for `<=`, no joined stars.
+      args.ctx.textRendering = 'optimizeSpeed'
       drawContent()
       const info = result.columns[args.col]
       if (!info || info.masked_by.length === 0 || typeof pages.cell(args.row, args.col) !== 'string') return

@@ -5,7 +5,8 @@ import { useEffect, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { Link, useSearchParams } from 'react-router'
 import { VerdictBadge } from '@/components/ui/Badge'
-import { DataTable } from '@/components/ui/DataTable'
+import { ColumnMenu, useColumns } from '@/components/ui/columns'
+import { DataTable, type Column } from '@/components/ui/DataTable'
 import { Input } from '@/components/ui/Input'
 import { CopyButton, PageHeader, usePageTitle } from '@/components/ui/Page'
 import { Empty, ErrorPanel, Skeleton } from '@/components/ui/States'
@@ -36,21 +37,53 @@ export function HistoryPage() {
     getNextPageParam: (last) => last.next_before || undefined,
     enabled: ready,
   })
+  const columns: Column<HistoryEntry>[] = [
+    { key: 'at', title: t('statements.at'), width: '150px', render: (entry) => <Time at={entry.started_at} /> },
+    { key: 'verdict', title: t('statements.verdict'), width: '96px', render: (entry) => <VerdictBadge verdict={entry.verdict} /> },
+    { key: 'connection', title: t('statements.connection'), render: (entry) => entry.connection_name },
+    {
+      key: 'text',
+      title: t('statements.statement'),
+      grow: true,
+      render: (entry) => (
+        <span className="qk-cell-sql" title={entry.error || undefined}>
+          {entry.text.slice(0, 400)}
+        </span>
+      ),
+    },
+    { key: 'rows', title: t('statements.rows'), align: 'right', render: (entry) => (entry.row_count === null ? '' : formatNumber(entry.row_count, i18n.language)) },
+    { key: 'time', title: t('statements.duration'), align: 'right', render: (entry) => (entry.duration_ms === null ? '' : formatDuration(entry.duration_ms)) },
+    {
+      key: 'act',
+      title: '',
+      render: (entry) => (
+        <span className="qk-row qk-nowrap">
+          <CopyButton text={entry.text} />
+          <Link to={`/editor?connection=${encodeURIComponent(entry.connection_id)}&text=${encodeURIComponent(entry.text.slice(0, 100_000))}`}>{t('history.open')}</Link>
+        </span>
+      ),
+    },
+  ]
+  const { shown, ...choice } = useColumns('history', columns)
   const rows = list.data?.pages.flatMap((item) => item.entries) ?? []
   return (
     <div className="qk-page qk-page-list">
       <PageHeader title={t('nav.history')} text={t('history.text')} />
       <LineBanner store={store} />
       <div className="qk-filters">
-        <Input
-          className="qk-search"
-          prefix={<Search size={14} aria-hidden />}
-          placeholder={t('list.search')}
-          aria-label={t('list.search')}
-          allowClear
-          value={text}
-          onChange={(event) => setText(event.target.value)}
-        />
+        <div className="qk-filter-row">
+          <Input
+            className="qk-search"
+            prefix={<Search size={14} aria-hidden />}
+            placeholder={t('list.search')}
+            aria-label={t('list.search')}
+            allowClear
+            value={text}
+            onChange={(event) => setText(event.target.value)}
+          />
+          <span className="qk-spacer" />
+          <ColumnMenu {...choice} />
+        </div>
       </div>
       <div className="qk-split">
         <div className="qk-split-main">
@@ -68,32 +101,7 @@ export function HistoryPage() {
               hasMore={list.hasNextPage}
               loadingMore={list.isFetchingNextPage}
               onMore={() => void list.fetchNextPage()}
-              columns={[
-                { key: 'at', title: t('statements.at'), width: '150px', render: (entry) => <Time at={entry.started_at} /> },
-                { key: 'verdict', title: t('statements.verdict'), width: '96px', render: (entry) => <VerdictBadge verdict={entry.verdict} /> },
-                { key: 'connection', title: t('statements.connection'), render: (entry) => entry.connection_name },
-                {
-                  key: 'text',
-                  title: t('statements.statement'),
-                  render: (entry) => (
-                    <span className="qk-cell-sql" title={entry.error || undefined}>
-                      {entry.text.slice(0, 400)}
-                    </span>
-                  ),
-                },
-                { key: 'rows', title: t('statements.rows'), align: 'right', render: (entry) => (entry.row_count === null ? '' : formatNumber(entry.row_count, i18n.language)) },
-                { key: 'time', title: t('statements.duration'), align: 'right', render: (entry) => (entry.duration_ms === null ? '' : formatDuration(entry.duration_ms)) },
-                {
-                  key: 'act',
-                  title: '',
-                  render: (entry) => (
-                    <span className="qk-row qk-nowrap">
-                      <CopyButton text={entry.text} />
-                      <Link to={`/editor?connection=${encodeURIComponent(entry.connection_id)}&text=${encodeURIComponent(entry.text.slice(0, 100_000))}`}>{t('history.open')}</Link>
-                    </span>
-                  ),
-                },
-              ]}
+              columns={shown}
             />
           )}
         </div>

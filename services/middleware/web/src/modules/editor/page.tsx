@@ -1,10 +1,11 @@
 import '@/styles/editor.css'
-import { PanelLeftClose, PanelLeftOpen } from 'lucide-react'
+import { AppWindow, PanelLeftClose, PanelLeftOpen } from 'lucide-react'
 import { useEffect, useRef, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { useSearchParams } from 'react-router'
 import { useList } from '@/api/hooks'
 import type { Connection, RelationEntry } from '@/api/types'
+import { Button } from '@/components/ui/Button'
 import { usePageTitle } from '@/components/ui/Page'
 import { Empty, Skeleton } from '@/components/ui/States'
 import { toUtf16 } from '@/lib/code-points'
@@ -28,6 +29,7 @@ export function EditorPage() {
   const ready = useEditor(store, (state) => state.ready)
   const line = useEditor(store, (state) => state.line)
   useConnectionFromAddress(store, ready)
+  if (line === 'taken') return <Taken store={store} />
   if (!ready) {
     return (
       <div className="qk-editor-wait">
@@ -37,6 +39,21 @@ export function EditorPage() {
     )
   }
   return <Workbench store={store} />
+}
+
+/** Another browser tab works in this window; nothing can be typed here that would be lost. */
+export function Taken({ store }: { store: EditorStore }) {
+  const { t } = useTranslation()
+  return (
+    <div role="alert">
+      <Empty icon={AppWindow} title={t('taken.title')} text={t('taken.text')}>
+        <Button type="primary" onClick={() => store.reconnect()}>
+          {t('line.takeBack')}
+        </Button>
+        <Button onClick={() => store.startAnew()}>{t('taken.new')}</Button>
+      </Empty>
+    </div>
+  )
 }
 
 /** `/editor?connection=ID` opens a tab on that connection, once; `&text=` fills it in. */
@@ -72,7 +89,7 @@ function Workbench({ store }: { store: EditorStore }) {
   const sessions = useEditor(store, (state) => state.sessions)
   const shownAll = useEditor(store, (state) => state.shown)
   const editor = useRef<SqlEditorHandle>(null)
-  const [treeOpen, setTreeOpen] = useState(readStored('editor.tree') !== 'closed')
+  const [treeOpen, setTreeOpen] = useState(readStored('editor.tree') !== 'closed' && window.innerWidth > 900)
   const [treeWidth, setTreeWidth] = useState(stored('editor.treeWidth', 248))
   const [resultHeight, setResultHeight] = useState(stored('editor.resultHeight', Math.round(window.innerHeight * 0.46)))
   const connections = useList<Connection>('connections')

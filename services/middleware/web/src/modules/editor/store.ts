@@ -63,16 +63,19 @@ export class EditorStore {
   private readonly socket: EditorSocket
   private windowId = readStored('editor.window', 'session') ?? ''
 
-  constructor(private readonly words: { language: () => string; tabTitle: (number: number) => string }) {
+  constructor(private readonly page: { language: () => string; tabTitle: (number: number) => string; signedOut: () => void }) {
     this.socket = new EditorSocket({
       hello: () => ({
         window_id: this.windowId,
-        language: this.words.language(),
+        language: this.page.language(),
         zone: Intl.DateTimeFormat().resolvedOptions().timeZone,
       }),
       onOpened: (message) => this.opened(message),
       onEvent: (message) => this.event(message),
-      onState: (line, retryAt) => this.set({ line, retryAt }),
+      onState: (line, retryAt) => {
+        this.set({ line, retryAt })
+        if (line === 'signed_out') this.page.signedOut()
+      },
     })
   }
 
@@ -91,6 +94,14 @@ export class EditorStore {
     this.socket.connect()
   }
 
+  /** Leave this window to the browser tab that took it and begin one of its own here. */
+  startAnew(): void {
+    this.windowId = ''
+    writeStored('editor.window', null, 'session')
+    this.set({ ...EMPTY })
+    this.socket.connect()
+  }
+
   dispose(): void {
     for (const tab of this.state.tabs) if (this.saveTimers.has(tab.tab_id)) void this.saveNow(tab.tab_id)
     this.socket.dispose()
@@ -105,7 +116,7 @@ export class EditorStore {
   addTab(connectionId = '', text = ''): string {
     const tab: TabState = {
       tab_id: newId(),
-      title: this.words.tabTitle(this.nextNumber()),
+      title: this.page.tabTitle(this.nextNumber()),
       connection_id: connectionId,
       text,
       revision: 1,
@@ -291,7 +302,8 @@ export class EditorStore {
       mine.delete(theirs.tab_id)
       return local && local.revision > theirs.revision ? local : theirs
     })
-    tabs.push(...mine.values())
+    // What the server had and has no longer was closed in another browser tab.
+    tabs.push(...[...mine.values()].filter((tab) => !message.resumed || this.state.unsaved[tab.tab_id]))
     const runs: Record<string, RunSnapshot> = {}
     const shown: Record<string, string> = { ...this.state.shown }
     for (const run of message.runs) {

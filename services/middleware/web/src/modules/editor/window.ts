@@ -1,4 +1,6 @@
 import i18next from 'i18next'
+import { tellSignedOut } from '@/api/client'
+import { onSignedInAgain } from '@/lib/sign-in-again'
 import { onSignOut } from '@/lib/sign-out'
 import { storedKeys, writeStored } from '@/lib/storage'
 import { EditorStore } from './store'
@@ -11,11 +13,14 @@ export function windowStore(): EditorStore {
     shared = new EditorStore({
       language: () => i18next.language,
       tabTitle: (number) => i18next.t('editor.tabTitle', { number }),
+      signedOut: tellSignedOut,
     })
     shared.start()
   }
   return shared
 }
+
+onSignedInAgain(() => shared?.reconnect())
 
 // Someone else may sign in next: he gets a window of his own.
 onSignOut(() => {

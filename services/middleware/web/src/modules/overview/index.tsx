@@ -86,12 +86,21 @@ export function Overview() {
       )}
       {summary.data ? (
         <div className="qk-overview">
-          <Section title={t('overview.chart')} text={t('overview.chartText', { count: summary.data.total, shown: formatNumber(summary.data.total, i18n.language) })}>
-          <Suspense fallback={<Skeleton rows={4} />}>
-            <VerdictChart summary={summary.data} />
-          </Suspense>
-        </Section>
-        <Refused summary={summary.data} />
+          {summary.data.total === 0 ? (
+            <Section title={t('overview.chart')}>
+              <div className="qk-chart-empty">
+                <p>{t('overview.chartNone')}</p>
+                <Link to="/editor">{t('overview.chartOpenEditor')}</Link>
+              </div>
+            </Section>
+          ) : (
+            <Section title={t('overview.chart')} text={t('overview.chartText', { count: summary.data.total, shown: formatNumber(summary.data.total, i18n.language) })}>
+              <Suspense fallback={<Skeleton rows={4} />}>
+                <VerdictChart summary={summary.data} />
+              </Suspense>
+            </Section>
+          )}
+          <Refused summary={summary.data} />
         </div>
       ) : null}
     </div>
