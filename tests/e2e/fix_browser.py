@@ -29,6 +29,40 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
+class SignIns:
+    """Web sessions that windows share: most tests are about what comes after signing in."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self._cookies: dict[str, dict[str, str]] = {}
+
+    def cookies(self, username: str) -> dict[str, str]:
+        """Return the cookies of someone who is signed in, signing him in where that is over."""
+        with httpx.Client(
+            base_url=self._system.web,
+            cookies=self._cookies.get(username),
+            timeout=WAIT_S,
+            trust_env=False,
+        ) as http:
+            if http.get("/api/v1/me").status_code != 200:
+                account = self._system.accounts[username]
+                token = http.get("/api/v1/auth/csrf").json()["token"]
+                answer = http.post(
+                    "/api/v1/auth/sign-in",
+                    json={"username": account.username, "password": account.password},
+                    headers={"X-CSRFToken": token, "Origin": self._system.web},
+                )
+                assert answer.status_code == 200, answer.text
+                self._cookies[username] = dict(http.cookies)
+        return self._cookies[username]
+
+
+@pytest.fixture(scope="session")
+def sign_ins(system: System) -> SignIns:
+    """Who has signed in so far."""
+    return SignIns(system)
+
+
 class Visit(Protocol):
     """Opens a window."""
 
@@ -41,15 +75,17 @@ class Visit(Protocol):
         path: str = "/",
         size: tuple[int, int] = SIZE,
         remembers: bool = True,
+        by_form: bool = False,
     ) -> Screen:
-        """Open a window in a browser that chose a language, and sign in when someone is named.
+        """Open a window in a browser that chose a language, signed in when someone is named.
 
-        ``remembers`` False: a browser that was never here and only says its language.
+        ``remembers`` False: a browser that was never here and only says its language. ``by_form``:
+        a web session of its own, begun at the form; any other is shared with other tests.
         """
 
 
 @pytest.fixture
-def visit(browser: Browser, system: System) -> Iterator[Visit]:
+def visit(browser: Browser, system: System, sign_ins: SignIns) -> Iterator[Visit]:
     """Open windows; each must have been free of errors when the test has passed."""
     screens: list[Screen] = []
 
@@ -61,6 +97,7 @@ def visit(browser: Browser, system: System) -> Iterator[Visit]:
         path: str = "/",
         size: tuple[int, int] = SIZE,
         remembers: bool = True,
+        by_form: bool = False,
     ) -> Screen:
         kept: StorageState = {
             "cookies": [],
@@ -84,10 +121,16 @@ def visit(browser: Browser, system: System) -> Iterator[Visit]:
         context.set_default_timeout(WAIT_S * 1000)
         screen = Screen(context.new_page(), system.web, language)
         screens.append(screen)
+        if username and not by_form:
+            cookies = sign_ins.cookies(username).items()
+            context.add_cookies(
+                [{"name": name, "value": value, "url": system.web} for name, value in cookies]
+            )
         screen.go(path)
-        if username:
+        if username and by_form:
             account = system.accounts[username]
             screen.sign_in(account.username, account.password)
+        if username:
             screen.expect_inside()
         return screen
 

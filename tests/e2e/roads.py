@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pymysql
 from psycopg.conninfo import make_conninfo
+from tests.agent.fix_agent import Qk
 from tests.fix_system import DemoConnection, System
 
 TIMEOUT_S = 90
@@ -105,6 +106,15 @@ def governed(
         token.password,
         connection.database,
         system.ca_file if tls else None,
+    )
+
+
+def through_agent(qk: Qk, name: str) -> Road:
+    """Open a signed-in agent's own port and return the road over it."""
+    qk.start("connect", "--json", name).wait_for(f'.*"name": "{name}".*')
+    local = qk.json("url", name)
+    return Road(
+        local["host"], local["port"], local["username"], local["password"], local["database"]
     )
 
 

@@ -36,9 +36,9 @@ def test_deep_link_survives_signing_in(visit: Visit, system: System, language: L
     expect(screen.page.locator("html")).to_have_attribute("lang", language)
 
 
-@pytest.mark.parametrize("link", ["https://elsewhere.example/", "//elsewhere.example/", "/\\x"])
-def test_link_to_another_site_is_not_followed(visit: Visit, system: System, link: str) -> None:
-    screen = visit("analyst", path=f"/sign-in?next={quote(link, safe='')}")
+def test_link_to_another_site_is_not_followed(visit: Visit, system: System) -> None:
+    link = "https://elsewhere.example/"  # the other shapes are the pages' own tests
+    screen = visit("analyst", path=f"/sign-in?next={quote(link, safe='')}", by_form=True)
     expect(screen.page).to_have_url(f"{system.web}/editor")
 
 
@@ -66,7 +66,6 @@ def test_empty_form_is_not_sent(visit: Visit) -> None:
     expect(screen.page.get_by_role("alert")).to_have_text(screen.words("auth.fillIn"))
 
 
-@pytest.mark.slow
 def test_locked_account_is_refused_until_an_admin_unlocks_it(
     visit: Visit, admin_api: Api, system: System
 ) -> None:
@@ -105,13 +104,14 @@ def test_locked_account_is_refused_until_an_admin_unlocks_it(
         screen.field("auth.repeatPassword").fill(fresh)
         screen.button("auth.changePassword").click()
         screen.expect_inside()
+        screen.page.close()  # it would still ask for what a deactivated person may not have
     finally:
         # People are deactivated, not deleted: the audit log goes on naming them.
         admin_api.change(f"users/{user['id']}", {"is_active": False, "deactivation_reason": "test"})
 
 
 def test_language_and_theme_stay_chosen(visit: Visit) -> None:
-    screen = visit("developer", "en")
+    screen = visit("developer", "en", by_form=True)
     screen.button("frame.theme").click()
     screen.page.get_by_role("menuitemradio", name=screen.words("theme.dark")).click()
     expect(screen.page.locator("html")).to_have_attribute("data-theme", "dark")
@@ -175,11 +175,12 @@ def test_page_that_is_not_there(visit: Visit, language: Language) -> None:
     expect(screen.page).to_have_url(f"{screen.web}/editor")
 
 
-@pytest.mark.parametrize("path", ["/users", "/jobs", "/audit/statements", "/sessions", "/grants"])
-def test_page_without_permission_says_what_is_needed(visit: Visit, path: str) -> None:
-    screen = visit("analyst", path=path)
-    expect(screen.page.get_by_text(screen.words("errors.forbidden.title"))).to_be_visible()
-    assert screen.page.get_by_role("table").count() == 0
+def test_page_without_permission_says_what_is_needed(visit: Visit) -> None:
+    screen = visit("analyst")
+    for path in ("/users", "/jobs", "/audit/statements", "/sessions", "/grants"):
+        screen.go(path)
+        expect(screen.page.get_by_text(screen.words("errors.forbidden.title"))).to_be_visible()
+        assert screen.page.get_by_role("table").count() == 0
 
 
 def test_page_carries_a_strict_policy(system: System) -> None:

@@ -256,7 +256,7 @@ def test_error_stands_at_its_position(
     expect(screen.page.locator(".cm-activeLine")).to_have_text("SELECT nope_column FROM customers")
 
 
-@ON_BOTH
+@pytest.mark.parametrize(("name", "language"), [("shop-postgresql", "ko")])
 def test_tabs_texts_and_results_survive_a_reload(
     visit: Visit, system: System, name: str, language: Language
 ) -> None:

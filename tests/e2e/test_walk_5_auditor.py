@@ -23,7 +23,7 @@ from playwright.sync_api import expect
 from tests.agent.fix_agent import Qk
 from tests.e2e.editor import EditorScreen
 from tests.e2e.fix_browser import Api, Visit
-from tests.e2e.roads import Road, governed
+from tests.e2e.roads import Road, governed, through_agent
 from tests.e2e.screen import until
 from tests.fix_system import System
 from tests.middleware.conftest import wait_until
@@ -70,15 +70,6 @@ def run_all(road: Road, engine: str, texts: dict[str, str]) -> None:
 def run_agentless(system: System, name: str, texts: dict[str, str]) -> None:
     connection = system.connections[name]
     run_all(governed(system, connection), connection.engine, texts)
-
-
-def through_agent(qk: Qk, name: str) -> Road:
-    """Open a signed-in agent's own port and return the road over it."""
-    qk.start("connect", "--json", name).wait_for(f'.*"name": "{name}".*')
-    local = qk.json("url", name)
-    return Road(
-        local["host"], local["port"], local["username"], local["password"], local["database"]
-    )
 
 
 def check(entry: dict[str, Any], system: System, name: str, route: str, verdict: str) -> None:

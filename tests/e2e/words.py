@@ -8,8 +8,12 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+import pytest
+
 Language = Literal["ko", "en"]
 LANGUAGES: tuple[Language, ...] = ("ko", "en")
+# For long walks: the pages themselves are drawn in both by quicker tests.
+KOREAN_AND_SLOWLY_ENGLISH = ("ko", pytest.param("en", marks=pytest.mark.slow))
 FOLDER = Path(__file__).parents[2] / "services/middleware/web/src/i18n"
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from datetime import UTC, datetime
 from typing import Any
 
 from playwright.sync_api import WebSocketRoute, expect
+from tests.accessibility import ZOOMED, serious_findings, sideways
 from tests.middleware.web.fix_page import WebPage
 
 from querykeep_guard.contracts.audit import Verdict
@@ -30,6 +32,7 @@ class Server:
         self.tabs: dict[str, shapes.TabState] = {}
         self.texts: list[str] = []
         self.sockets: list[WebSocketRoute] = []
+        self.asked_for: list[str] = []
 
     def __call__(self, socket: WebSocketRoute, data: dict[str, Any]) -> None:
         message = frames.decode_client(json.dumps(data))
@@ -39,8 +42,9 @@ class Server:
                 socket.send(frames.encode(item))
 
         match message:
-            case messages.OpenWindow(request=request):
+            case messages.OpenWindow(request=request, window_id=window_id):
                 self.sockets.append(socket)
+                self.asked_for.append(window_id)
                 tabs = tuple(self.tabs.values())
                 say(messages.WindowOpened(request, 1, "w1", True, "kim", tabs, "", (), ()))
             case messages.SaveTab(request=request, tab=tab):
@@ -198,3 +202,55 @@ def test_tabs_come_back_after_a_reload(web: WebPage) -> None:
     web.page.reload()
     expect(web.page.locator(".cm-content")).to_have_text("SELECT '한글'")
     assert len(server.tabs) == 1
+
+
+def test_a_window_taken_by_another_tab_says_so_and_comes_back(web: WebPage) -> None:
+    server = open_editor(web)
+    server.sockets[-1].send(frames.encode(messages.WindowTaken(AT)))
+    server.sockets[-1].close(code=4409, reason="taken")
+    notice = web.page.get_by_role("alert")
+    expect(notice).to_contain_text("open in another browser tab")
+    # Nothing can be typed that the other tab would not know.
+    expect(web.page.locator(".cm-content")).to_have_count(0)
+    (tab,) = server.tabs.values()
+    server.tabs[tab.tab_id] = dataclasses.replace(
+        tab, text="SELECT 'typed there'", revision=tab.revision + 1
+    )
+    notice.get_by_role("button", name="Go on here").click()
+    expect(web.page.locator(".cm-content")).to_have_text("SELECT 'typed there'")
+    server.sockets[-1].close(code=4409, reason="taken")
+    server.tabs.clear()  # a window that the server does not know begins empty
+    notice.get_by_role("button", name="Start a new window").click()
+    expect(web.page.get_by_role("textbox", name="SQL text")).to_have_text("Write SQL here")
+    assert server.asked_for[-2:] == ["w1", ""]
+
+
+def test_who_is_signed_out_while_typing_signs_in_over_the_editor(web: WebPage) -> None:
+    server = open_editor(web)
+    web.answers["POST auth/sign-in"] = web.answers["GET me"]
+    web.page.locator(".cm-content").click()
+    server.sockets[-1].close(code=4401, reason="signed out")
+    web.page.keyboard.insert_text("SELECT 'kept'")
+    dialog = web.page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Your sign-in has ended.")
+    web.page.keyboard.type("secret")
+    web.page.keyboard.press("Enter")
+    expect(dialog).to_be_hidden()
+    expect(web.page.locator(".cm-content")).to_have_text("SELECT 'kept'")
+    expect(web.page.get_by_text("Saved", exact=True)).to_be_visible()
+    assert [tab.text for tab in server.tabs.values()] == ["SELECT 'kept'"]
+    type_and_run(web, "SELECT id, email FROM customers")
+    expect(web.page.get_by_role("tab", name="Result 1")).to_be_visible()
+
+
+def test_the_editor_is_for_everyone(web: WebPage) -> None:
+    open_editor(web)
+    type_and_run(web, "SELECT id, email FROM customers")
+    expect(web.page.get_by_role("tab", name="Result 1")).to_be_visible()
+    findings = serious_findings(web.page)
+    type_and_run(web, "SELECT * FROM payroll")
+    expect(web.page.get_by_role("alert")).to_be_visible()
+    findings += serious_findings(web.page)
+    web.page.set_viewport_size({"width": ZOOMED[0], "height": ZOOMED[1]})
+    findings += sideways(web.page)
+    assert findings == []
