@@ -11,9 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from querykeep_guard.contracts.policy import MaskerSpec
-from querykeep_guard.masking import MASKERS, MaskerError, ValueKind, build, resolve_params
+from querykeep_guard.masking import (
+    FULL_TEXT,
+    MASKERS,
+    MaskerError,
+    ValueKind,
+    build,
+    parts,
+    resolve_params,
+)
 from querykeep_guard.masking.ff1 import Ff1
 from querykeep_guard.masking.graphemes import graphemes
+from querykeep_guard.masking.masker import FAR_CHARS
 
 KEY = b"k" * 32
 
@@ -194,6 +203,36 @@ def test_no_pattern_is_slow_on_any_value() -> None:
     """With a backtracking matcher this does not end."""
     mask = build(MaskerSpec("regex", (("pattern", "(a*)*b"), ("replacement", "x"))))
     assert mask("a" * 1_000_000) == "*****"
+
+
+@pytest.mark.parametrize("kind", MASKERS)
+@pytest.mark.parametrize("part", ["한", "a\u0301", "가 ", "1-한", "\u1100"])
+def test_a_huge_value_is_not_looked_at_whole(
+    kind: str, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All sessions of a process wait while it masks a value."""
+    looked_at: list[int] = []
+
+    def spy(text: str) -> list[str]:
+        looked_at.append(len(text))
+        return graphemes(text)
+
+    monkeypatch.setattr(parts, "graphemes", spy)
+    mask = build(MaskerSpec(kind), key=KEY)
+    shown = mask(part * 20_000) or ""
+    assert max(looked_at, default=0) <= FAR_CHARS
+    assert len(shown) <= FAR_CHARS
+
+
+def test_only_the_shown_end_of_a_long_value_is_shown() -> None:
+    long = "처음" + "가운데 " * 20_000 + "끝1234"
+    assert build(MaskerSpec("keep_first"))(long) == "처음****"
+    assert build(MaskerSpec("keep_last"))(long) == "****-1234"
+    assert build(MaskerSpec("name"))(long) == "처**"
+    for kind in ("keep_ends", "initials", "address", "same_digits"):
+        assert build(MaskerSpec(kind), key=KEY)(long) == FULL_TEXT
+    assert build(MaskerSpec("name_middle"))(long) == "**"
+    assert build(MaskerSpec("phone"))("한" * 5000 + "010-1234-5678") == "***-****-****"
 
 
 @given(local=st.text(min_size=1).filter(lambda t: "@" not in t), tail=st.text())

@@ -11,7 +11,14 @@ import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from querykeep_guard.masking.masker import FULL_TEXT, Mask, Masker, MaskerParam, ValueKind
+from querykeep_guard.masking.masker import (
+    FAR_CHARS,
+    FULL_TEXT,
+    Mask,
+    Masker,
+    MaskerParam,
+    ValueKind,
+)
 
 Params = Mapping[str, str]
 
@@ -21,12 +28,17 @@ _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(?::\d{1,5})?")
 
 
 def _digits(value: str) -> str:
-    return "".join([char for char in value if "0" <= char <= "9"])
+    return "".join([char for char in value if "0" <= char <= "9"]) if _is_near(value) else ""
+
+
+def _is_near(value: str) -> bool:
+    return len(value) <= FAR_CHARS
 
 
 def _rrn(_params: Params, _key: bytes) -> Mask:
     def mask(value: str) -> str:
-        digits = [char for char in value if char.isdigit()]
+        looked_at = value if value.isascii() or _is_near(value) else ""
+        digits = [char for char in looked_at if char.isdigit()]
         if len(digits) != 13:
             return "******-*******"
         return "".join(digits[:6]) + "-*******"

@@ -13,7 +13,15 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from querykeep_guard.masking.ff1 import Ff1
-from querykeep_guard.masking.masker import DATES, TEXT_ONLY, Mask, Masker, MaskerParam, ValueKind
+from querykeep_guard.masking.masker import (
+    DATES,
+    FAR_CHARS,
+    TEXT_ONLY,
+    Mask,
+    Masker,
+    MaskerParam,
+    ValueKind,
+)
 from querykeep_guard.masking.measures import read_moment, show_day
 
 Params = Mapping[str, str]
@@ -84,6 +92,8 @@ def _format_preserving(key: bytes, purpose: str, alphabet: str) -> Mask:
     places = {char: place for place, char in enumerate(alphabet)}
 
     def mask(value: str) -> str | None:
+        if len(value) > FAR_CHARS:
+            return None
         digits: list[int] = []
         for char in value:
             place = places.get(char)

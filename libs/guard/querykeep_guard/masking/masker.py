@@ -12,6 +12,10 @@ Mask = Callable[[str], str | None]
 FULL_TEXT = "*****"
 """What a wholly hidden text shows where the rule says nothing else."""
 
+FAR_CHARS = 4096
+"""No character of a value is looked at one by one that stands farther from the end which is shown:
+a process masks the rows of all its sessions in turn, and none may wait for one huge value."""
+
 
 class MaskerError(ValueError):
     """A masker is unknown or a parameter is missing, out of range or superfluous."""

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from querykeep_guard.masking.graphemes import graphemes
-from querykeep_guard.masking.masker import FULL_TEXT, Mask, Masker, MaskerParam, ValueKind
+from querykeep_guard.masking.masker import (
+    FAR_CHARS,
+    FULL_TEXT,
+    Mask,
+    Masker,
+    MaskerParam,
+    ValueKind,
+)
 
 Params = Mapping[str, str]
 
@@ -24,7 +31,8 @@ def _keep_last(params: Params, _key: bytes) -> Mask:
     prefix = params["prefix"]
 
     def mask(value: str) -> str:
-        kept = [char for char in graphemes(value) if char[0].isalnum()]
+        near = value if value.isascii() else value[-FAR_CHARS:]
+        kept = [char for char in graphemes(near) if char[0].isalnum()]
         if len(kept) < 2 * count:
             return prefix + "*" * count
         return prefix + "".join(kept[-count:])
@@ -37,7 +45,7 @@ def _keep_first(params: Params, _key: bytes) -> Mask:
     suffix = params["suffix"]
 
     def mask(value: str) -> str:
-        chars = graphemes(value)
+        chars = graphemes(value[:FAR_CHARS])
         if len(chars) < 2 * count:
             return "*" * count + suffix
         return "".join(chars[:count]) + suffix
@@ -49,7 +57,7 @@ def _keep_ends(params: Params, _key: bytes) -> Mask:
     first, last = int(params["first"]), int(params["last"])
 
     def mask(value: str) -> str | None:
-        chars = graphemes(value)
+        chars = graphemes(value) if len(value) <= FAR_CHARS else []
         if len(chars) < 2 * (first + last):
             return None
         return "".join(chars[:first]) + "****" + "".join(chars[-last:])
@@ -59,7 +67,7 @@ def _keep_ends(params: Params, _key: bytes) -> Mask:
 
 def _name(_params: Params, _key: bytes) -> Mask:
     def mask(value: str) -> str:
-        chars = graphemes(value.strip())
+        chars = graphemes(value.strip()[:FAR_CHARS])
         return f"{chars[0]}**" if len(chars) > 1 else "***"
 
     return mask
@@ -67,7 +75,7 @@ def _name(_params: Params, _key: bytes) -> Mask:
 
 def _name_middle(_params: Params, _key: bytes) -> Mask:
     def mask(value: str) -> str:
-        chars = graphemes(value.strip())
+        chars = graphemes(value.strip()) if len(value) <= FAR_CHARS else []
         if len(chars) < 3:
             return f"{chars[0]}*" if len(chars) == 2 else "**"
         return f"{chars[0]}*{chars[-1]}"
@@ -77,7 +85,7 @@ def _name_middle(_params: Params, _key: bytes) -> Mask:
 
 def _initials(_params: Params, _key: bytes) -> Mask:
     def mask(value: str) -> str | None:
-        words = value.split()
+        words = value.split() if len(value) <= FAR_CHARS else []
         if not words or any(len(graphemes(word)) < 2 for word in words):
             return None
         return " ".join(f"{graphemes(word)[0]}**" for word in words[:4])
@@ -86,7 +94,7 @@ def _initials(_params: Params, _key: bytes) -> Mask:
 
 
 def _email(_params: Params, _key: bytes) -> Mask:
-    return _email_with(lambda local: graphemes(local)[0])
+    return _email_with(lambda local: graphemes(local[:FAR_CHARS])[0])
 
 
 def _email_domain(_params: Params, _key: bytes) -> Mask:
@@ -107,7 +115,7 @@ def _address(params: Params, _key: bytes) -> Mask:
     count = int(params["words"])
 
     def mask(value: str) -> str | None:
-        words = value.split()
+        words = value.split() if len(value) <= FAR_CHARS else []
         if len(words) < count + 2:
             return None
         return " ".join((*words[:count], FULL_TEXT))
