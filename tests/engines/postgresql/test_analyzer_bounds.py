@@ -6,12 +6,15 @@ import re
 import subprocess
 import sys
 
+import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from psycopg import sql
 from tests.engines.postgresql.fix_cases import CaseDatabase
 
 from querykeep_engines.postgresql.analysis.statements import major_version
+from querykeep_engines.postgresql.session.state import split_search_path
 from querykeep_guard.contracts.policy import StatementKind
 from querykeep_guard.sql.facts import StatementFacts, StatementSyntaxError
 
@@ -182,6 +185,32 @@ def test_literals_that_matter_stay_in_the_shape(
     context = case_database.context()
     one, two = (case_database.analyzer.shape(text, context) for text in (left, right))
     assert one is None or two is None or one != two
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "É, public",
+        "ÉA, Public",
+        '"É" , "qk A"',
+        'PUBLIC,"É"',
+        "pg_catalog, é\u00a0, public",
+        "é" * 40 + ",public",
+        '"' + "a" * 70 + '", public',
+    ],
+)
+def test_a_search_path_is_read_as_the_server_reads_it(
+    path: str, case_database: CaseDatabase
+) -> None:
+    """``set_config`` takes what SET would quote."""
+    with psycopg.connect(case_database.conninfo) as connection:
+        for name in ("É", "é", "éa", "Éa", "qk A", "é\u00a0", "é" * 31, "a" * 63):
+            connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
+        connection.execute("SELECT set_config('search_path', %s, true)", (path,))
+        found = connection.execute("SELECT current_schemas(false), current_setting('search_path')")
+        ((schemas, shown),) = found.fetchall()
+        connection.rollback()
+    assert list(split_search_path(shown)) == schemas
 
 
 @pytest.mark.parametrize(("text", "major"), [("15.18 (Debian)", 15), ("18beta1", 18), ("", 0)])

@@ -46,12 +46,19 @@ _MAKES_NAMES = frozenset({"prepare", "deallocate", "declare", "close"})
 _USES_NAMES = re.compile(r"\b(?:execute|fetch|move|close|deallocate|declare|prepare)\b", re.I)
 _TEMPORARY = re.compile(r"\b(?:temp|temporary|pg_temp\w*)\b", re.I)
 _KEPT_CONTEXTS = 8
-_ELEMENT = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^",\s]+))\s*(?:,|$)')
+_ELEMENT = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^",\s]+))\s*(?:,|$)', re.ASCII)
+_CAPITALS = re.compile(r"[A-Z]+")
+_NAME_BYTES = 63
 
 
 def split_search_path(value: str) -> tuple[str, ...]:
     """Return the schemas of a ``search_path`` as ``SHOW`` prints it. ``$user`` stays as it is: the
-    analyzer knows the account."""
+    analyzer knows the account. What cannot be read ends the list: a name that only a later schema
+    has is then not found, and refused.
+
+    As the server does, only ASCII is folded and counts as blank, and a long name is cut.
+    Source: ``SplitIdentifierString`` (src/backend/utils/adt/varlena.c).
+    """
     found: list[str] = []
     pos = 0
     while pos < len(value):
@@ -59,7 +66,11 @@ def split_search_path(value: str) -> tuple[str, ...]:
         if match is None:
             break
         quoted, plain = match.groups()
-        name = quoted.replace('""', '"') if quoted is not None else plain.lower()
+        if quoted is not None:
+            name = quoted.replace('""', '"')
+        else:
+            name = _CAPITALS.sub(lambda found: found[0].lower(), plain)
+        name = name.encode("utf-8")[:_NAME_BYTES].decode("utf-8", "ignore")
         if name and name not in found:
             found.append(name)
         pos = match.end()
