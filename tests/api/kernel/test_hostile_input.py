@@ -129,6 +129,21 @@ def test_no_query_breaks_a_list_or_reaches_what_it_does_not_offer(as_owner: Any)
                 assert answer.status_code == 400 or not answer.json().get("results"), (path, query)
 
 
+def test_a_query_of_very_many_conditions_is_told_and_not_asked(as_owner: Any) -> None:
+    many = "+".join(f"w{number}" for number in range(600))
+    refused = {
+        "search": f"search={many}",
+        "name": "&".join(f"name=n{number}" for number in range(101)),
+        "ordering": "ordering=name,-name",
+    }
+    for path in ("masking-rules", "groups", "connections"):
+        for field, query in refused.items():
+            answer = as_owner.get(f"{path}?{query}")
+            assert (answer.status_code, list(answer.json()["fields"])) == (400, [field]), path
+        words = "+".join(f"w{number}" for number in range(30))
+        assert as_owner.get(f"{path}?search={words}&ordering=name,-created_at").status_code == 200
+
+
 def test_read_only_fields_are_not_written(as_owner: Any, owner: Any) -> None:
     """What a body adds to the fields that may be written changes nothing."""
     from querykeep_api.iam.models import ApiToken, User

@@ -14,6 +14,9 @@ from rest_framework.request import Request
 from querykeep_api.kernel.errors import InvalidInput
 
 Condition = Callable[[str], Q]
+SEARCH_WORDS = 30
+FILTER_VALUES = 100
+"""Each is a condition of the query: what databases take is bounded, and so is their patience."""
 PAGE_PARAMETERS = frozenset({"search", "ordering", "cursor", "limit", "format"})
 
 
@@ -91,6 +94,9 @@ class FieldFilter(BaseFilterBackend):
 
 
 def _any(name: str, condition: Condition, values: list[str]) -> Q:
+    if len(values) > FILTER_VALUES:
+        text = f"given at most {FILTER_VALUES} times"
+        raise InvalidInput(f"{name}: {text}", fields={name: [text]})
     found = Q()
     for value in values:
         try:
@@ -105,7 +111,19 @@ def _any(name: str, condition: Condition, values: list[str]) -> Q:
 class TextSearch(SearchFilter):
     """``?search=`` over the view's ``search_fields``, without regard to case."""
 
-    search_description = "Words that must all stand in the entry's texts, in any case."
+    search_description = (
+        f"At most {SEARCH_WORDS} words, which must all stand in the entry's texts, in any case."
+    )
+
+    def get_search_terms(self, request: Request) -> list[str]:
+        """Return the words; raises InvalidInput for too many."""
+        words: list[str] = list(super().get_search_terms(request))
+        if len(words) > SEARCH_WORDS:
+            raise InvalidInput(
+                f"search: at most {SEARCH_WORDS} words",
+                fields={"search": [f"at most {SEARCH_WORDS} words"]},
+            )
+        return words
 
 
 class Ordering(OrderingFilter):
@@ -131,13 +149,17 @@ class Ordering(OrderingFilter):
         """Return the fields, or raise for one that the view does not offer."""
         offered = set(getattr(view, "ordering_fields", ()) or ())
         names: Mapping[str, str] = getattr(view, "ordering_names", {})
-        chosen = []
+        chosen: list[str] = []
         for field in fields:
             name = field.strip().lstrip("-")
             if name not in offered:
                 raise InvalidInput(
                     f"ordering: {name!r} is none of {', '.join(sorted(offered)) or '(nothing)'}",
                     fields={"ordering": [f"unknown field {name!r}"]},
+                )
+            if any(names.get(name, name) == other.lstrip("-") for other in chosen):
+                raise InvalidInput(
+                    f"ordering: {name!r} is named twice", fields={"ordering": ["named twice"]}
                 )
             sign = "-" if field.strip().startswith("-") else ""
             chosen.append(sign + names.get(name, name))
