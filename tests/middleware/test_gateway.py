@@ -105,6 +105,12 @@ def test_the_api_is_passed_on(web: httpx.Client, system: System) -> None:
         headers={"Authorization": f"Bearer {system.accounts['admin'].api_token}"},
     )
     assert passed.json()["results"] == direct.json()["results"]
+    long = web.get(
+        "/api/v1/users",
+        params={"search": "분" * 700},
+        headers={"Authorization": f"Bearer {system.accounts['admin'].api_token}"},
+    )
+    assert (long.status_code, long.json()["results"]) == (200, [])
 
 
 def test_the_internal_api_is_not_passed_on(web: httpx.Client, system: System) -> None:

@@ -75,6 +75,7 @@ def gunicorn_command(server: Server, environment: Environment) -> list[str]:
         "--workers", str(environment.api_workers),
         "--threads", str(environment.api_threads),
         "--timeout", "120", "--graceful-timeout", "10", "--keep-alive", "75",
+        "--limit-request-line", "8190",  # its most: a Korean sign takes 9 bytes there
         "--worker-tmp-dir", "/dev/shm" if os.path.isdir("/dev/shm") else "/tmp",  # noqa: S108 - heartbeat files only
         "--logger-class", "querykeep_api.config.gunicorn_logs.JsonLogger",
         "--forwarded-allow-ips", "",
