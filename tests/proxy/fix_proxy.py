@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime
 import ssl
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -103,9 +105,11 @@ class RunningProxy:
         return int(head.split(b" ")[1]), body
 
 
-@pytest.fixture
-async def proxy(relay: Relay, tls_certificate: Certificate) -> AsyncIterator[RunningProxy]:
-    """A proxy whose one connection ``shop`` listens on a port of its own."""
+@asynccontextmanager
+async def open_proxy(
+    relay: Relay, certificate: Certificate, **changes: Any
+) -> AsyncIterator[RunningProxy]:
+    """Run a proxy whose one connection ``shop`` listens on a port of its own."""
     port = free_port()
     relay.api.connections = [replace(relay.api.connections[0], port=port)]
     settings = ProxySettings(
@@ -116,13 +120,13 @@ async def proxy(relay: Relay, tls_certificate: Certificate) -> AsyncIterator[Run
         ports_host="127.0.0.1",
         ports=(1024, 65535),
         public_data="127.0.0.1:9000",
-        tls_cert_file=str(tls_certificate.cert_file),
-        tls_key_file=str(tls_certificate.key_file),
+        tls_cert_file=str(certificate.cert_file),
+        tls_key_file=str(certificate.key_file),
         unauthenticated_per_address=5,
         drain_s=2,
     )
     async with trio.open_nursery() as nursery:
-        proxy = Proxy(settings, relay.services)
+        proxy = Proxy(replace(settings, **changes), relay.services)
         bound = await nursery.start(proxy.run)
         running = RunningProxy(proxy, {**bound, "shop": port}, relay)
 
@@ -132,3 +136,10 @@ async def proxy(relay: Relay, tls_certificate: Certificate) -> AsyncIterator[Run
         await until(is_ready)
         yield running
         nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+async def proxy(relay: Relay, tls_certificate: Certificate) -> AsyncIterator[RunningProxy]:
+    """A proxy whose one connection ``shop`` listens on a port of its own."""
+    async with open_proxy(relay, tls_certificate) as running:
+        yield running

@@ -15,7 +15,13 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from querykeep_relay.transport import Transport
+from querykeep_proxy.proxy_header import (
+    NO_BALANCERS,
+    ProxyHeaderError,
+    TrustedBalancers,
+    read_proxy_header,
+)
+from querykeep_relay.transport import Transport, TransportError
 
 _LOG = logging.getLogger(__name__)
 _SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
@@ -96,8 +102,10 @@ async def serve(
     *,
     gate: AddressGate,
     nursery: trio.Nursery,
+    balancers: TrustedBalancers = NO_BALANCERS,
 ) -> None:
-    """Accept until cancelled; each connection is handled in ``nursery``."""
+    """Accept until cancelled; each connection is handled in ``nursery``. What comes from
+    ``balancers`` begins with a PROXY header, and its clients count under their own addresses."""
     async with listener:
         while True:
             try:
@@ -110,12 +118,42 @@ async def serve(
                     raise
                 continue
             transport = Transport(socket.socket(fileno=accepted.detach()))
-            address = transport.peer_address
-            if gate.enter(address):
-                place = Place(gate, address)
+            if balancers.include(transport.peer_address):
+                nursery.start_soon(_introduce, handler, transport, gate)
+                continue
+            place = _place(transport, gate)
+            if place is not None:
                 nursery.start_soon(_handle, handler, transport, place)
-            else:
-                transport.close()
+
+
+def _place(transport: Transport, gate: AddressGate) -> Place | None:
+    address = transport.peer_address
+    if gate.enter(address):
+        return Place(gate, address)
+    transport.close()
+    return None
+
+
+async def _introduce(
+    handler: Callable[[Transport, Place], Awaitable[None]], transport: Transport, gate: AddressGate
+) -> None:
+    """Learn from a balancer who its client is."""
+    balancer = transport.peer_address
+    try:
+        address = await read_proxy_header(transport)
+    except ProxyHeaderError as error:
+        _LOG.warning("%s (QUERYKEEP_PROXY_PROTOCOL_FROM): %s; closed", balancer, error)
+        transport.close()
+        return
+    except BaseException as error:
+        transport.close()
+        if isinstance(error, TransportError):
+            return
+        raise
+    transport.peer_address = address or balancer
+    place = _place(transport, gate)
+    if place is not None:
+        await _handle(handler, transport, place)
 
 
 async def _handle(

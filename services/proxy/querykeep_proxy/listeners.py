@@ -22,6 +22,7 @@ from querykeep_guard.contracts.session import (
 )
 from querykeep_guard.policy.decision import Decision
 from querykeep_proxy.accept import AddressGate, ListenError, Place, listen, serve
+from querykeep_proxy.proxy_header import TrustedBalancers
 from querykeep_relay.api_client import ApiProblemError, ApiRefusedError, ApiUnavailableError
 from querykeep_relay.certificate_files import CertificateFiles
 from querykeep_relay.services import RelayServices
@@ -74,6 +75,7 @@ class ConnectionListeners:
         tls: CertificateFiles[ListenerTls] | None,
         gate: AddressGate,
         sessions: trio.Nursery,
+        balancers: TrustedBalancers,
     ) -> None:
         """``sessions`` carries accepted connections: they outlive their listener."""
         self._services = services
@@ -81,6 +83,7 @@ class ConnectionListeners:
         self._range = ports
         self._tls = tls
         self._gate = gate
+        self._balancers = balancers
         self._sessions = sessions
         self._ports: dict[str, _Port] = {}
         self._infos: dict[str, ConnectionInfo] = {}
@@ -174,7 +177,13 @@ class ConnectionListeners:
             async with trio.open_nursery() as nursery:
                 for listener in listeners:
                     nursery.start_soon(
-                        lambda one: serve(one, handle, gate=self._gate, nursery=self._sessions),
+                        lambda one: serve(
+                            one,
+                            handle,
+                            gate=self._gate,
+                            nursery=self._sessions,
+                            balancers=self._balancers,
+                        ),
                         listener,
                     )
 

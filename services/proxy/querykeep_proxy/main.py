@@ -15,6 +15,7 @@ from querykeep_proxy.data import ALPN, DataPort
 from querykeep_proxy.establish import Establish
 from querykeep_proxy.health import Health
 from querykeep_proxy.listeners import ConnectionListeners
+from querykeep_proxy.proxy_header import NO_BALANCERS
 from querykeep_proxy.settings import ProxySettings
 from querykeep_relay.certificate_files import CertificateFiles
 from querykeep_relay.logs import configure_logs
@@ -80,6 +81,7 @@ class Proxy:
             tls=self._tls(()),
             gate=self._gate,
             sessions=sessions,
+            balancers=settings.balancers,
         )
         health = Health(services, self._gate, {"connections": ports.health})
         # Health goes on through a drain, to say that it is one.
@@ -122,10 +124,13 @@ class Proxy:
             DataPort: ("QUERYKEEP_DATA_BIND", self._gate),
             Establish: ("QUERYKEEP_ESTABLISH_BIND", self._gate),
         }[type(handler)]
+        # Probes of a balancer come without a header.
+        balancers = NO_BALANCERS if isinstance(handler, Health) else self._settings.balancers
         opened = await listen(*address, setting=setting)
         for listener in opened:
             nursery.start_soon(
-                lambda one: serve(one, handler, gate=gate, nursery=sessions), listener
+                lambda one: serve(one, handler, gate=gate, nursery=sessions, balancers=balancers),
+                listener,
             )
         port: int = opened[0].socket.getsockname()[1]
         return port

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from querykeep_proxy.proxy_header import NO_BALANCERS, TrustedBalancers
 from querykeep_relay.settings import RelaySettings, SettingsError, bind_address, integer
 
 
@@ -26,6 +28,7 @@ class ProxySettings:
     unauthenticated_per_address: int
     drain_s: int
     drain_notice_s: int = 0
+    balancers: TrustedBalancers = NO_BALANCERS
 
     @staticmethod
     def from_environment(environ: Mapping[str, str] | None = None) -> ProxySettings:
@@ -54,7 +57,21 @@ class ProxySettings:
             unauthenticated_per_address=integer(env, "QUERYKEEP_UNAUTHENTICATED_PER_ADDRESS", 200),
             drain_s=integer(env, "QUERYKEEP_DRAIN_SECONDS", 20, least=0),
             drain_notice_s=integer(env, "QUERYKEEP_DRAIN_NOTICE_SECONDS", 0, least=0),
+            balancers=trusted_balancers(env.get("QUERYKEEP_PROXY_PROTOCOL_FROM", "")),
         )
+
+
+def trusted_balancers(text: str) -> TrustedBalancers:
+    """Return the networks of ``10.0.0.0/8, 192.0.2.7``; raises SettingsError for anything else."""
+    networks = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        try:
+            networks.append(ipaddress.ip_network(part))
+        except ValueError:
+            raise SettingsError(
+                f"QUERYKEEP_PROXY_PROTOCOL_FROM: {part!r} is no address or network like 10.1.0.0/16"
+            ) from None
+    return TrustedBalancers(tuple(networks))
 
 
 def port_range(text: str) -> tuple[int, int]:
