@@ -24,7 +24,8 @@ def check(twins: MysqlTwins, seed: int, statements: int) -> Report:
     report = run(twins, programs(seed, statements), cycle(twins.roads))
     figures = f"seed {seed}: {report}"
     # All of them: an assertion's text is cut, and a run of hours is not made twice for it.
-    sys.stdout.write("\n".join([figures, *map(str, report.differences), ""]))
+    deaths = [f"the server died after: {text}" for text in twins.deaths]
+    sys.stdout.write("\n".join([figures, *deaths, *map(str, report.differences), ""]))
     assert not report.differences, "\n".join([figures, *map(str, report.differences[:5])])
     assert report.allowed >= 0.4 * report.statements, figures
     assert report.would_leak >= 0.3 * report.statements, figures

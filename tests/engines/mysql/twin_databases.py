@@ -54,6 +54,10 @@ class Server(Protocol):
     user: str
     password: str
 
+    def start(self) -> None:
+        """Start it again when it has died."""
+        ...
+
 
 class MysqlTwins:
     """Implements ``tests.guard.twin_runner.Twins``."""
@@ -83,6 +87,8 @@ class MysqlTwins:
         self._stack = ExitStack()
         self._governed: dict[World, MysqlGoverned] = {}
         self.spoilt: set[World] = set(World)
+        self.deaths: list[str] = []
+        self._last: dict[World, str] = {}
         for world in World:
             self._make(world)
         self.catalog = self.crawl()
@@ -133,6 +139,20 @@ class MysqlTwins:
 
     def session(self, world: World, road: str, *, governed: bool) -> Session:
         """Open a session; what it writes is undone when it closes."""
+        try:
+            return self._open(world, road, governed=governed)
+        except pymysql.OperationalError:
+            # Some random statement hit a fault of the server itself and brought it down.
+            self.deaths.append(self._last.get(world, ""))
+            self.servers[world].start()
+            self.spoilt.add(world)
+            return self._open(world, road, governed=governed)
+
+    def ran(self, world: World, statement: str) -> None:
+        """Remember the last statement, for the case that the server dies of it."""
+        self._last[world] = statement
+
+    def _open(self, world: World, road: str, *, governed: bool) -> Session:
         if world in self.spoilt:
             self._make(world)
         target = self.targets[world]
@@ -230,6 +250,7 @@ class MysqlTwinSession:
         connection = self._connection
         if not connection.open:
             return Observation(b"gone", "failed", b"gone")
+        self._twins.ran(self._world, statement)
         try:
             if self._road == "text":
                 connection._execute_command(COMMAND.COM_QUERY, statement)
