@@ -213,6 +213,10 @@ class Queries:
     def condition(self, scope: Scope, depth: int) -> str:
         """Return a boolean expression."""
         pick = self.random.choice
+        if self.bold and self.chance(0.08):
+            flag = self.column(scope, "bool", hidden=True)
+            if flag is not None:
+                return flag[0]  # No operator stands in its way, only the clause.
         kind = self.random.randrange(11 if depth > 0 else 6)
         family = pick(("text", "text", "int", "int", "date", "num"))
         left = self.open(family, scope, depth - 1)
@@ -321,6 +325,11 @@ class Queries:
                 sources.append(Source(alias, (column,)))
                 continue
             other, spoken = self.entry(depth - 1, outer, ctes)
+            shared = self._shared(sources, other) if self.bold and self.chance(0.15) else ""
+            if shared:
+                text += f" JOIN {spoken} USING ({shared})"
+                sources.append(other)
+                continue
             join = self.random.choice(_JOINS[:4] if self.chance(0.9) else _JOINS)
             left = self.column(sources, "int", hidden=False)
             right = self.column([other], "int", hidden=False)
@@ -329,6 +338,9 @@ class Queries:
                     text += f" CROSS JOIN {spoken}"
                 elif self.bold and self.chance(0.3):
                     condition = self.condition([*sources, other], 1)
+                    flag = self.column([*sources, other], "bool", hidden=True)
+                    if flag is not None and self.chance(0.5):
+                        condition = flag[0]
                     full = "LEFT JOIN" if join == "FULL JOIN" else join
                     text += f" {full} {spoken} ON {left[0]} = {right[0]} AND {condition}"
                 else:
@@ -337,6 +349,14 @@ class Queries:
                 text += f" {join} {spoken}"
             sources.append(other)
         return sources, text
+
+    def _shared(self, sources: list[Source], other: Source) -> str:
+        """Return the name of a hidden column that exactly one entry shares with another."""
+        names = [column.name for source in sources for column in source.columns]
+        there = [column.name for column in other.columns]
+        hidden = [column.name for column in other.columns if column.hidden]
+        found = [name for name in hidden if names.count(name) == there.count(name) == 1]
+        return self.random.choice(found) if found else ""
 
     def select(
         self, outer: Scope, depth: int, *, width: int | None = None, ctes: Scope = ()
@@ -364,6 +384,9 @@ class Queries:
             entries.append(f"row_number() OVER (ORDER BY {order}) AS {name}")
             columns_made.append(Column(name, "int", hidden=False))
         distinct = "DISTINCT " if self.chance(0.1 if self.bold else 0.01) else ""
+        if self.bold and not distinct and self.chance(0.06):
+            picked = self.column(sources, None, hidden=True)
+            distinct = f"DISTINCT ON ({picked[0]}) " if picked is not None else ""
         tail = ""
         if self.chance(0.25) and not distinct:
             family = self.random.choice(("int", "text", "date"))

@@ -205,6 +205,12 @@ class QueryAnalysis(KeyAnalysis):
         self._window_aliases(scope, found)
         for key in select.group:
             self._key(key.value, found, scope, ColumnRole.GROUP, "GROUP BY", alias_first=False)
+        if select.rollup:
+            # What stands in a super-aggregate row is a value of its own, and reports itself.
+            found = tuple(
+                NamedColumn(column.name, column.key, without_origin(column.lineage))
+                for column in found
+            )
         scope.see_aliases = True
         if select.having is not None:
             self.predicate(select.having, scope, "HAVING")

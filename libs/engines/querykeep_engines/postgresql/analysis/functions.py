@@ -49,7 +49,13 @@ _FILES = (
 _INT8_OID = 20
 _TEXT_RESULTS = frozenset({"left", "right"})
 _TABLE_SIZES = frozenset(
-    {"pg_relation_size", "pg_table_size", "pg_indexes_size", "pg_total_relation_size"}
+    {
+        "pg_relation_size",
+        "pg_table_size",
+        "pg_indexes_size",
+        "pg_total_relation_size",
+        "pg_stat_get_numscans",
+    }
 )
 _OTHER_SIZES = frozenset({"pg_database_size", "pg_tablespace_size"})
 

@@ -24,6 +24,13 @@ INFORMATION_SCHEMA = "information_schema"
 SYSTEM_SCHEMAS = frozenset({PG_CATALOG, INFORMATION_SCHEMA})
 TEMP = "pg_temp"
 _KEPT_CATALOGS = 16
+STATISTICS = frozenset(
+    f"pg_{views}_{whose}_{what}"
+    for views in ("stat", "statio")
+    for whose in ("all", "user", "sys")
+    for what in ("tables", "indexes", "sequences")
+) - {"pg_stat_all_sequences", "pg_stat_user_sequences", "pg_stat_sys_sequences"}
+"""Views that count what was done to tables: readable, with every count and time hidden."""
 # Relations of information_schema that show options of user mappings, which are secrets.
 _REFUSED_INFORMATION = frozenset({"user_mapping_options", "_pg_user_mappings"})
 _SYSTEM_COLUMNS = {
@@ -71,7 +78,7 @@ def is_readable_system(relation: Relation) -> bool:
     """True when a system relation shows no stored data, statistics or secrets."""
     if relation.schema == INFORMATION_SCHEMA:
         return relation.name not in _REFUSED_INFORMATION
-    return relation.name in readable_system_relations()
+    return relation.name in STATISTICS or relation.name in readable_system_relations()
 
 
 def system_column(name: str) -> int | None:

@@ -17,6 +17,7 @@ from querykeep_engines.postgresql.analysis.model import (
 )
 from querykeep_engines.postgresql.analysis.names import (
     PG_CATALOG,
+    STATISTICS,
     SYSTEM_SCHEMAS,
     TEMP,
     CatalogNames,
@@ -37,7 +38,14 @@ from querykeep_guard.sql.facts import (
 )
 
 _VIEWS = frozenset({"view", "materialized_view"})
-_SIZE_COLUMNS = {"pg_class": frozenset({"relpages", "reltuples", "relallvisible", "relallfrozen"})}
+_SIZE_COLUMNS = {
+    "pg_class": frozenset({"relpages", "reltuples", "relallvisible", "relallfrozen"}),
+    "pg_replication_slots": frozenset(
+        {"restart_lsn", "confirmed_flush_lsn", "wal_status", "safe_wal_size"}
+    ),
+}
+_NAMES_OF_STATISTICS = frozenset({"relid", "indexrelid", "schemaname", "relname", "indexrelname"})
+"""What the views of activity say that is no count and no time of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +124,7 @@ def stored_fields(relation: Relation, f: Findings) -> tuple[Field, ...]:
 
 def _column(relation: Relation, column: Column, shared: CatalogNames) -> Field:
     sources = shared.lineage_names(relation, column.name)
-    if relation.schema == PG_CATALOG and column.name in _SIZE_COLUMNS.get(relation.name, ()):
+    if relation.schema == PG_CATALOG and _tells_size(relation.name, column.name):
         sources |= {STORED_SIZE}
     return Field(
         column.name,
@@ -128,6 +136,13 @@ def _column(relation: Relation, column: Column, shared: CatalogNames) -> Field:
             column.type_name,
         ),
     )
+
+
+def _tells_size(relation: str, column: str) -> bool:
+    """Return whether a column of a system relation tells how much is stored, moved or looked at."""
+    if relation in STATISTICS:
+        return column not in _NAMES_OF_STATISTICS
+    return column in _SIZE_COLUMNS.get(relation, ())
 
 
 def _with_generated(relation: Relation, plain: tuple[Field, ...], f: Findings) -> tuple[Field, ...]:
