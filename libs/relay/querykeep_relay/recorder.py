@@ -76,6 +76,9 @@ class Recorder:
             isinstance(event, SessionClosed) and self._closed
         ):
             return self._services.spool.sequence
+        if isinstance(event, StatementCompleted) and event.statement_id not in self._open:
+            # Its begin could not be recorded, so it was never sent on: it has no end either.
+            return self._services.spool.sequence
         sequence = self._services.spool.append(event)
         match event:
             case StatementStarted():

@@ -25,7 +25,7 @@ from querykeep_guard.contracts.codec import ContractError
 from querykeep_guard.contracts.session import EndReason
 from querykeep_relay.left_running import read_native_book
 from querykeep_relay.segments import SpoolFolder, SpoolLockedError, TornTail, read_segment
-from querykeep_relay.spool import OpenWork, Spool
+from querykeep_relay.spool import OpenWork, Spool, SpoolFullError
 
 _LOG = logging.getLogger(__name__)
 _NO_LIMIT = 2**62
@@ -65,7 +65,7 @@ def adopt_spools(
         )
         try:
             _recover(spool, now)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, SpoolFullError) as error:
             _LOG.error("spool %s cannot be recovered and is left as it is: %s", path, error)
             folder.close()
             continue
@@ -75,6 +75,7 @@ def adopt_spools(
 
 def _recover(spool: Spool, now: Callable[[], datetime]) -> None:
     folder = spool.folder
+    folder.reserve.unlink(missing_ok=True)  # its writer is gone: its last records need the room
     state = folder.read_state()
     work = OpenWork(state)
     last = (state.acknowledged, state.acknowledged_hash)

@@ -3,6 +3,7 @@
     <spool dir>/<spool id>/lock            held (flock) by the process that writes it
                            state.json      what the API acknowledged, and what was open by then
                            natives         where its live sessions run (``left_running``)
+                           reserve         room for the last records of a full disk (``reserve``)
                            00000001.seg    frames (querykeep_guard.audit.chain), oldest first
 
 A segment is deleted once the API has acknowledged all of it. Statements and sessions that began in
@@ -67,6 +68,11 @@ class SpoolFolder:
         """Return the path of the file that says where live sessions run."""
         return self.path / "natives"
 
+    @property
+    def reserve(self) -> Path:
+        """Return the path of the file that keeps room."""
+        return self.path / "reserve"
+
     def segment(self, number: int) -> Path:
         """Return the path of a segment."""
         return self.path / f"{number:08d}{SUFFIX}"
@@ -116,7 +122,7 @@ class SpoolFolder:
 
     def delete(self) -> None:
         """Remove the whole spool (all of it acknowledged) and give the lock up."""
-        names = ("state.json", "state.new", "natives", "natives.new")
+        names = ("state.json", "state.new", "natives", "natives.new", "reserve")
         for path in (*self.segments(), *(self.path / name for name in names)):
             path.unlink(missing_ok=True)
         (self.path / "lock").unlink(missing_ok=True)

@@ -3,7 +3,7 @@
 ``append`` writes a frame with one ``write`` call, unbuffered, so that killing any process loses
 nothing; a group fsync follows within 50 ms, and ``synced`` waits for it where the policy asks for
 durability against power loss. The spool is bounded: when it is full, new statements are refused,
-while completions and ends still fit into a reserve.
+while completions and ends still fit into a reserve: of the limit, and of the disk (``reserve``).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from querykeep_guard.contracts.audit import (
 )
 from querykeep_relay.frames import make_frame
 from querykeep_relay.left_running import LeftRunning, NativeBook
+from querykeep_relay.reserve import DiskReserve
 from querykeep_relay.segments import SpoolFolder, SpoolState
 
 _LOG = logging.getLogger(__name__)
@@ -82,6 +83,7 @@ class Spool:
         self.spool_id = spool_id
         self.state = SpoolState()
         self.open = OpenWork()
+        self._reserve = DiskReserve(folder.reserve)
         self.natives = NativeBook(folder.natives)
         self.left_running: tuple[LeftRunning, ...] = ()
         self.sequence = 0
@@ -141,12 +143,16 @@ class Spool:
         digest, frame = make_frame(
             self.spool_id, sequence, self._new_id(), self._now(), event, self._prev_hash
         )
-        self._check_room(event, len(frame))
-        if self._file < 0 or (
-            self._segment_size and self._segment_size + len(frame) > self._segment_bytes
-        ):
-            self._rotate()
-        self._write(frame)
+        begins = isinstance(event, StatementStarted)
+        self._check_room(len(frame), begins=begins)
+        try:
+            self._put(frame)
+        except SpoolFullError:
+            if begins or not self._reserve.give_up():
+                raise
+            self._put(frame)
+        if begins:
+            self.is_full = False
         self._segment_size += len(frame)
         self.sequence, self._prev_hash = sequence, digest
         self.open.note(event)
@@ -155,16 +161,25 @@ class Spool:
         self._grown.set()
         return sequence
 
-    def _check_room(self, event: AuditEvent, length: int) -> None:
-        limit = self._limit_bytes
-        if not isinstance(event, StatementStarted):
-            limit += _RESERVE_BYTES
-        self.is_full = self.size_bytes + length > limit
-        if self.is_full:
+    def _check_room(self, length: int, *, begins: bool) -> None:
+        """What begins is refused early, so that what ends has room."""
+        limit = self._limit_bytes if begins else self._limit_bytes + _RESERVE_BYTES
+        if self.size_bytes + length > limit:
+            self.is_full = True
             raise SpoolFullError(
                 f"the audit spool holds {self.size_bytes} bytes of at most {self._limit_bytes} "
                 "(QUERYKEEP_SPOOL_LIMIT_BYTES)"
             )
+        if begins and not self._reserve.keep():
+            self.is_full = True
+            raise SpoolFullError("the disk of the audit spool has no room left")
+
+    def _put(self, frame: bytes) -> None:
+        if self._file < 0 or (
+            self._segment_size and self._segment_size + len(frame) > self._segment_bytes
+        ):
+            self._rotate()
+        self._write(frame)
 
     def _write(self, frame: bytes) -> None:
         """Write all of a frame or nothing of it."""
@@ -263,7 +278,7 @@ class Spool:
     def trimmed(self, freed_bytes: int) -> None:
         """Segments of that size were deleted after acknowledgement."""
         self._closed_bytes -= freed_bytes
-        self.is_full = self.size_bytes >= self._limit_bytes
+        self.is_full = self.size_bytes >= self._limit_bytes or not self._reserve.keep()
 
     def acknowledge(self, sequence: int, digest: bytes) -> None:
         """Everything up to the record with this sequence and hash is with the API."""
@@ -274,7 +289,12 @@ class Spool:
         """Write what is acknowledged and what is open; before segments are deleted."""
         self.state.open_statements = dict(self.open.statements)
         self.state.open_sessions = set(self.open.sessions)
-        self.folder.write_state(self.state)
+        try:
+            self.folder.write_state(self.state)
+        except OSError as error:
+            if error.errno not in _FULL_ERRORS or not self._reserve.give_up():
+                raise
+            self.folder.write_state(self.state)
 
     def close(self) -> None:
         """Sync and close the file and give the lock up."""
@@ -283,4 +303,5 @@ class Spool:
             os.close(descriptor)
         self._retired, self._file = [], -1
         self.natives.close()
+        self._reserve.give_up()
         self.folder.close()
