@@ -113,6 +113,37 @@ async def test_two_spellings_of_one_name_cannot_be_told_apart_and_are_refused(ma
     await in_session(mariadb_proxy, work, charset="utf8mb4")
 
 
+@pytest.mark.parametrize(("one", "other"), [("ß", "ẞ"), ("ა", "Ა"), ("i", "İ"), ("k", "\u212a")])
+async def test_names_that_servers_may_take_for_one_or_for_two_are_refused(
+    mariadb_proxy, one: str, other: str
+):
+    """Where the inner query's name is not the one meant, the outer one's e-mail is read."""
+
+    def work(cursor) -> None:
+        for inner, meant in ((one, other), (other, one)):
+            for text in (
+                "SELECT (SELECT `{m}` FROM (SELECT 1 AS `{i}`) d) FROM"
+                " (SELECT email AS `{m}` FROM customers) o",
+                "SELECT (SELECT `{m}` FROM (SELECT email AS `{i}` FROM customers LIMIT 1) d)"
+                " FROM (SELECT 1 AS `{m}`) o",
+                "SELECT (SELECT `{m}` FROM (SELECT 1 '{i}') d) FROM"
+                " (SELECT email AS `{m}` FROM customers) o",
+            ):
+                told = refusal(cursor, text.format(i=inner, m=meant))[1]
+                assert "spell them alike" in told
+        text = f"SELECT `{other}` FROM (SELECT id AS `{other}` FROM customers WHERE id = 1) d"
+        assert ask(cursor, text) == ((1,),)
+        ask(cursor, f"CREATE TEMPORARY TABLE scratch (`{one}` INT)")
+        told = refusal(
+            cursor,
+            f"SELECT (SELECT `{other}` FROM scratch LIMIT 1) FROM"
+            f" (SELECT email AS `{other}` FROM customers) o",
+        )[1]
+        assert "spell them alike" in told
+
+    await in_session(mariadb_proxy, work, charset="utf8mb4")
+
+
 async def test_a_reset_forgets_every_name(mariadb_proxy):
     def work(cursor) -> None:
         ask(cursor, "PREPARE one FROM 'SELECT 1'")

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from tests.engines.mysql.shop_catalog import MASKED, columns, context, shop_catalog
 
+from querykeep_engines.mysql.analysis.spelling import certain_key, loose_key
 from querykeep_engines.mysql.analyzer import MysqlAnalyzer
 from querykeep_guard.contracts.catalog import Column, Constraint, Index, Relation, Trigger
 from querykeep_guard.sql.facts import (
@@ -16,6 +17,34 @@ from querykeep_guard.sql.facts import (
 )
 
 ANALYZER = MysqlAnalyzer()
+
+
+def test_keys_of_names_hold_for_every_letter() -> None:
+    for code in (*range(0x80, 0xD800), *range(0xE000, 0x10000)):
+        char = chr(code)
+        keys = {loose_key(other) for other in (char, char.lower(), char.upper(), char.casefold())}
+        assert len(keys) == 1
+        assert certain_key(char) in (char, char.lower())
+
+
+@pytest.mark.parametrize(
+    ("text", "is_doubtful"),
+    [
+        ("SELECT `Prénom` FROM (SELECT id AS `prénom` FROM customers) d", False),
+        ("SELECT `имя` FROM (SELECT id AS `Имя` FROM customers) d", False),
+        ("SELECT d.`이름` FROM (SELECT id AS `이름` FROM customers) d", False),
+        ("SELECT `straße` FROM (SELECT id AS `straße`, 1 AS 'STRASSE' FROM customers) d", True),
+        ("SELECT id FROM customers WHERE name IN ('ß', 'ẞ')", False),
+        ("SELECT \u0131d FROM customers", True),
+        ("SELECT `οδος` FROM (SELECT id AS `ΟΔΟΣ` FROM customers) d", True),
+    ],
+)
+def test_a_name_of_uncertain_case_is_refused(text: str, is_doubtful: bool) -> None:
+    (facts,) = ANALYZER.analyze(text, context(), shop_catalog())
+    doubts = [problem for problem in facts.problems if problem.code == "ambiguous"]
+    assert bool(doubts) is is_doubtful
+    assert not any(problem.matters_unmasked for problem in doubts)
+
 
 ACCOUNTS = Relation(
     "shop",

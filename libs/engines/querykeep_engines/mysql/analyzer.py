@@ -17,6 +17,7 @@ from querykeep_engines.mysql.analysis.lineage import CLASSES, NamedColumn
 from querykeep_engines.mysql.analysis.names import CatalogIndex
 from querykeep_engines.mysql.analysis.record import Record
 from querykeep_engines.mysql.analysis.relations import UNKNOWN_COLUMNS
+from querykeep_engines.mysql.analysis.spelling import doubtful_name, names_of
 from querykeep_engines.mysql.analysis.statements import Finding, StatementAnalysis
 from querykeep_engines.mysql.syntax import nodes as n
 from querykeep_engines.mysql.syntax.lexer import tokenize
@@ -155,6 +156,7 @@ class MysqlAnalyzer:
             record.problem("unsafe", at.unreadable)
         start, end = _trimmed(text, at.start, tokens[-1].start)
         own = text[start:end]
+        self._check_spelling(tokens, record, index)
         if record.waiting and (record.reads or record.writes):
             for name, position in record.waiting:
                 record.problem(
@@ -207,6 +209,24 @@ class MysqlAnalyzer:
         if finding.prepared_text is not None:
             return self._prepared(facts, finding, context, index)
         return facts
+
+    @staticmethod
+    def _check_spelling(tokens: list[Token], record: Record, index: CatalogIndex) -> None:
+        names: list[str] = []
+        for used in (*record.reads, *record.writes):
+            relation = index.relation(used.schema, used.name)
+            names += names_of(relation) if relation is not None else ()
+        for table, columns in record.context.temporary_columns:
+            names += (table.rpartition(".")[2], *(column for column, _ in columns))
+        name = doubtful_name(tokens, names)
+        if name is not None:
+            record.problem(
+                "ambiguous",
+                f'"{name}" and another name differ only in letters of which the server may take '
+                "both cases for one, or not: spell them alike, or apart",
+                object_=name,
+                matters_unmasked=False,
+            )
 
     def _prepared(
         self, facts: StatementFacts, finding: Finding, context: SessionContext, index: CatalogIndex
