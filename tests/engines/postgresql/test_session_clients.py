@@ -1,39 +1,24 @@
-"""Real clients against a real server through the session: results equal the direct ones but for
-masked cells, refusals leave the session usable, cancel and limits work."""
+"""Real clients against a real server through the session: results equal the direct ones."""
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import os
 import socket
 import subprocess
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import LiteralString
 
 import asyncpg  # type: ignore[import-untyped] # ships no types
-import psycopg
 import pytest
 import trio
 from psycopg import errors as pg_errors
-from psycopg.rows import tuple_row
+from tests.engines.postgresql.clients import FULL, Connection, connect, masking, run
 from tests.engines.postgresql.harness import (
     Governed,
-    allow,
-    allow_all,
-    deny,
     governed_by,
-    mask,
-    plain_target,
-    session_policy,
-    split,
 )
 
-from querykeep_demo.shop import Shop
-from querykeep_engines.kit import session as kit
 from querykeep_engines.postgresql.testing import FakeClient
 from querykeep_engines.postgresql.wire import encode
 from querykeep_engines.postgresql.wire.backend import (
@@ -43,89 +28,8 @@ from querykeep_engines.postgresql.wire.backend import (
     ErrorResponse,
     ReadyForQuery,
 )
-from querykeep_guard.contracts.audit import Outcome, Verdict
-from querykeep_guard.contracts.policy import Limits, MaskerSpec, MaskingRule, ObjectPattern
-from querykeep_guard.contracts.session import EndReason, Target
-from querykeep_guard.policy.decision import Decision, MaskPlan
-from querykeep_guard.sql.facts import ColumnOrigin, SessionContext
-
-Connection = psycopg.Connection[tuple[object, ...]]
-FULL = "*****"
-
-
-@pytest.fixture
-def target(shop_postgresql: Shop) -> Target:
-    shop = shop_postgresql
-    return plain_target(
-        shop.host, shop.port, shop.account_user, shop.account_password, shop.database
-    )
-
-
-@pytest.fixture
-def direct(target: Target) -> Iterator[Connection]:
-    with psycopg.connect(
-        host=target.host,
-        port=target.port,
-        user=target.username,
-        password=target.password,
-        dbname=target.database,
-        autocommit=True,
-    ) as connection:
-        yield connection
-
-
-@pytest.fixture
-def governed(target: Target) -> Iterator[Governed]:
-    with governed_by(target) as server:
-        yield server
-
-
-def connect(server: Governed, **options: object) -> Connection:
-    return psycopg.connect(
-        host="127.0.0.1",
-        port=server.port,
-        user="ana",
-        dbname="shop",
-        sslmode="disable",
-        row_factory=tuple_row,
-        **options,  # type: ignore[arg-type]
-    )
-
-
-def masking(text: str, _context: SessionContext) -> tuple[Decision, ...]:
-    """Mask the second column of what reads two columns of customers; refuse payroll."""
-    found = []
-    for part in split(text):
-        if "payroll" in part:
-            found.append(deny(part, "table payroll is refused"))
-        elif "id, email" in part or part.lower().lstrip().startswith(("fetch", "execute")):
-            found.append(allow(part, MaskPlan(2, (mask(1),), redact_errors=True)))
-        else:
-            found.append(allow(part))
-    return tuple(found)
-
-
-def environment(server: Governed) -> dict[str, str]:
-    return {
-        **os.environ,
-        "PGHOST": "127.0.0.1",
-        "PGPORT": str(server.port),
-        "PGUSER": "ana",
-        "PGDATABASE": "shop",
-        "PGSSLMODE": "disable",
-    }
-
-
-def run(server: Governed, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        words,
-        env=environment(server),
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+from querykeep_guard.contracts.audit import Outcome
+from querykeep_guard.contracts.session import Target
 
 
 def test_psql_runs_several_statements_and_meta_commands(governed: Governed) -> None:
@@ -151,146 +55,6 @@ def test_every_statement_is_recorded_before_it_completes(governed: Governed) -> 
     assert completed.bytes > 100_000
     assert governed.closings()[0].statements == 1
     assert governed.closings()[0].rows == 2000
-
-
-def test_masked_cells_are_masked_in_text_and_binary_and_nothing_else_differs(
-    target: Target, direct: Connection
-) -> None:
-    sql = "select id, email from customers order by id"
-    expected = [
-        (row[0], None if row[1] is None else FULL) for row in direct.execute(sql).fetchall()
-    ]
-    with governed_by(target, masking) as server, connect(server, autocommit=True) as connection:
-        for binary in (False, True):
-            assert connection.execute(sql, binary=binary).fetchall() == expected
-        for _ in range(3):
-            assert connection.execute(sql, prepare=True).fetchall() == expected
-        assert connection.execute("select count(*) from orders").fetchone() == (20_000,)
-        assert {event.verdict for event in server.started() if "email" in event.statement} == {
-            Verdict.MASKED
-        }
-
-
-def test_masked_column_that_is_no_text_becomes_null(target: Target) -> None:
-    def decide(text: str, _context: SessionContext) -> tuple[Decision, ...]:
-        return (allow(text, MaskPlan(3, (mask(0), mask(2)))),)
-
-    with governed_by(target, decide) as server, connect(server, autocommit=True) as connection:
-        for binary in (False, True):
-            row = connection.execute(
-                "select id, name, created_at from customers where id = 1", binary=binary
-            ).fetchone()
-            assert row is not None
-            assert row[0] is None
-            assert row[1]
-            assert row[2] is None
-
-
-def test_server_side_cursor_is_masked(target: Target) -> None:
-    with governed_by(target, masking) as server, connect(server) as connection:
-        with connection.cursor("c1") as cursor:
-            cursor.execute("select id, email from customers")
-            rows = cursor.fetchmany(100)
-        assert len(rows) == 100
-        assert {row[1] for row in rows} <= {FULL, None}
-        named = [context for text, context in server.contexts if text.lower().startswith("fetch")]
-        assert dict(named[0].prepared)["c1"].lower().startswith("declare")
-
-
-def run_pipeline(connection: Connection, *texts: LiteralString) -> None:
-    with connection.pipeline():
-        for text in texts:
-            connection.execute(text)
-
-
-def test_pipeline_runs_and_a_refusal_aborts_it_like_an_error(target: Target) -> None:
-    with governed_by(target, masking) as server, connect(server) as connection:
-        with connection.pipeline():
-            cursors = [connection.execute("select %s::int", (n,)) for n in range(50)]
-            assert [cursor.fetchone() for cursor in cursors] == [(n,) for n in range(50)]
-        connection.commit()
-        with pytest.raises(pg_errors.InsufficientPrivilege, match="payroll"):
-            run_pipeline(connection, "select 1", "select * from payroll", "select 2")
-        assert connection.info.transaction_status.name == "INERROR"
-        connection.rollback()
-        assert connection.execute("select 3").fetchone() == (3,)
-        assert not any(event.statement == "select 2" for event in server.started())
-
-
-@pytest.mark.parametrize("prepare", [False, True])
-def test_refusal_in_a_transaction_aborts_it_at_both_ends(target: Target, prepare: bool) -> None:
-    with governed_by(target, masking) as server, connect(server) as connection:
-        connection.execute("create temp table kept (a int)")
-        with pytest.raises(pg_errors.InsufficientPrivilege) as caught:
-            connection.execute("select * from payroll", prepare=prepare)
-        assert caught.value.diag.message_primary == "table payroll is refused"
-        with pytest.raises(pg_errors.InFailedSqlTransaction):
-            connection.execute("select 1")
-        connection.rollback()
-        assert connection.execute("select to_regclass('kept')").fetchone() == (None,)
-        refused = [event for event in server.started() if event.verdict is Verdict.DENIED]
-        assert [event.error_code for event in refused] == ["42501"]
-        assert not any(
-            event.statement_id == refused[0].statement_id for event in server.completed()
-        )
-
-
-def test_refusal_outside_a_transaction_leaves_the_session_idle(target: Target) -> None:
-    with governed_by(target, masking) as server:
-        done = run(server, "psql", "-X", "-A", "-t", stdin="select * from payroll;\nselect 7;\n")
-    assert "table payroll is refused" in done.stderr
-    assert done.stdout == "7\n"
-
-
-def test_text_with_a_refused_statement_runs_nothing_of_it(
-    target: Target, direct: Connection
-) -> None:
-    with governed_by(target, masking) as server:
-        done = run(server, "psql", "-X", "-c", "create table never (a int); select * from payroll")
-    assert "table payroll is refused" in done.stderr
-    assert direct.execute("select to_regclass('never')").fetchone() == (None,)
-    assert {event.verdict for event in server.started()} == {Verdict.DENIED}
-
-
-def test_error_text_is_cut_down_where_a_masked_column_is_in_reach(target: Target) -> None:
-    with governed_by(target, masking) as server, connect(server, autocommit=True) as connection:
-        with pytest.raises(pg_errors.InvalidTextRepresentation) as caught:
-            connection.execute("select id, email from customers where email::int = 1")
-        assert "@" not in str(caught.value)
-        assert "hidden" in str(caught.value)
-        assert caught.value.diag.message_detail is None
-        with pytest.raises(pg_errors.InvalidTextRepresentation, match='"abc"'):
-            connection.execute("select 'abc'::int")
-        assert [event.outcome for event in server.completed()] == [Outcome.ERROR] * 2
-        assert "@" not in server.completed()[0].error
-
-
-def test_result_of_another_origin_is_ended_before_a_row_is_sent(target: Target) -> None:
-    def decide(text: str, _context: SessionContext) -> tuple[Decision, ...]:
-        wrong = ColumnOrigin(table_oid=1, attribute=1)
-        return tuple(allow(part, MaskPlan(1, origins=(wrong,))) for part in split(text))
-
-    for prepare in (False, True):
-        with governed_by(target, decide) as server, connect(server, autocommit=True) as connection:
-            with pytest.raises(psycopg.Error, match="another table column") as caught:
-                connection.execute("select name from customers", prepare=prepare)
-            assert caught.value.sqlstate == "42501"
-            server.wait_for(lambda: bool(server.closings()))
-            assert server.completed()[0].outcome is Outcome.ERROR
-            assert server.completed()[0].rows == 0
-            assert server.closings()[0].reason.value == "result_mismatch"
-
-
-def test_result_of_another_width_is_ended(target: Target) -> None:
-    def decide(text: str, _context: SessionContext) -> tuple[Decision, ...]:
-        return (allow(text, MaskPlan(3, (mask(1),))),)
-
-    with (
-        governed_by(target, decide) as server,
-        connect(server, autocommit=True) as connection,
-        pytest.raises(psycopg.Error, match="2 columns where 3"),
-    ):
-        connection.execute("select id, email from customers")
 
 
 def test_search_path_is_read_back_after_set_rollback_and_function(governed: Governed) -> None:
@@ -391,126 +155,6 @@ def receive_until(
     return found
 
 
-def test_copy_with_masks_is_refused(target: Target) -> None:
-    def decide(text: str, _context: SessionContext) -> tuple[Decision, ...]:
-        return (allow(text, MaskPlan(2, (mask(1),))),)
-
-    with governed_by(target, decide) as server:
-        done = run(server, "psql", "-X", "-c", "copy customers (id, email) to stdout")
-    assert "COPY of masked columns is refused" in done.stderr
-    assert done.stdout == ""
-
-
-def once_active(direct: Connection, text: str, act: Callable[[], None]) -> threading.Thread:
-    """Act in a thread as soon as the target works on a statement."""
-
-    def work() -> None:
-        deadline = time.monotonic() + 20
-        while not active(direct, text):
-            assert time.monotonic() < deadline
-        act()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    return thread
-
-
-def active(direct: Connection, text: str) -> int:
-    row = direct.execute(
-        "select count(*) from pg_stat_activity where query = %s and state = 'active'", (text,)
-    ).fetchone()
-    assert row is not None
-    return int(str(row[0]))
-
-
-def test_cancel_from_the_client_reaches_the_target(governed: Governed, direct: Connection) -> None:
-    with connect(governed, autocommit=True) as connection:
-        timer = once_active(direct, "select pg_sleep(30)", connection.cancel_safe)
-        with pytest.raises(pg_errors.QueryCanceled):
-            connection.execute("select pg_sleep(30)")
-        timer.join()
-        assert governed.completed()[-1].outcome is Outcome.CANCELLED
-        assert connection.execute("select 1").fetchone() == (1,)
-
-
-@pytest.mark.parametrize(
-    ("event", "words"),
-    [
-        (kit.CancelRequested(by_admin=True), "an administrator ended it"),
-        (kit.CancelRequested(time_limit=True), "longer than the limit"),
-    ],
-)
-def test_cancel_by_others_says_why(
-    governed: Governed, direct: Connection, event: kit.Event, words: str
-) -> None:
-    with connect(governed, autocommit=True) as connection:
-        timer = once_active(direct, "select pg_sleep(30)", lambda: governed.shells[-1].post(event))
-        with pytest.raises(pg_errors.QueryCanceled, match=words):
-            connection.execute("select pg_sleep(30)")
-        timer.join()
-        assert governed.completed()[-1].outcome is Outcome.KILLED
-        assert connection.execute("select 1").fetchone() == (1,)
-
-
-def test_client_gone_mid_statement_cancels_at_the_target(
-    governed: Governed, direct: Connection
-) -> None:
-    connection = connect(governed, autocommit=True)
-    connection.pgconn.send_query(b"select pg_sleep(31)")
-    once_active(direct, "select pg_sleep(31)", connection.pgconn.finish).join()
-    governed.wait_for(lambda: bool(governed.closings()))
-    assert governed.completed()[-1].outcome is Outcome.CANCELLED
-    assert any(isinstance(command, kit.CancelAtTarget) for command in governed.commands)
-    deadline = time.monotonic() + 20
-    while active(direct, "select pg_sleep(31)"):
-        assert time.monotonic() < deadline
-
-
-def test_session_end_is_told(governed: Governed) -> None:
-    with connect(governed, autocommit=True) as connection:
-        connection.execute("select 1")
-        governed.shells[-1].post(kit.EndRequested(EndReason.REVOKED, "your grant was revoked"))
-        governed.wait_for(lambda: bool(governed.closings()))
-        with pytest.raises(psycopg.OperationalError, match="grant was revoked") as caught:
-            connection.execute("select 1")
-        assert caught.value.sqlstate in ("57P01", None)
-    assert governed.closings()[0].reason is EndReason.REVOKED
-
-
-@pytest.mark.parametrize("prepare", [False, True])
-def test_row_limit_ends_the_result(target: Target, prepare: bool) -> None:
-    policy = session_policy(limits=Limits(max_rows=10))
-    with governed_by(target, policy=policy) as server:
-        with connect(server, autocommit=True) as connection:
-            with pytest.raises(psycopg.Error, match="after 10 rows"):
-                connection.execute("select * from orders", prepare=prepare)
-            assert len(connection.execute("select 1 from orders limit 10").fetchall()) == 10
-        assert server.completed()[0].rows == 10
-        assert server.completed()[0].outcome is Outcome.KILLED
-
-
-def test_policy_change_voids_prepared_statements(target: Target) -> None:
-    seen: list[str] = []
-
-    def decide(text: str, _context: SessionContext) -> tuple[Decision, ...]:
-        seen.append(text)
-        if "employees" in text and seen.count(text) > 1:
-            return (deny(text, "employees is refused now"),)
-        return allow_all(text, _context)
-
-    with governed_by(target, decide) as server, connect(server, autocommit=True) as connection:
-        connection.prepare_threshold = 0
-        connection.execute("select count(*) from employees")
-        connection.execute("select count(*) from employees")
-        shell = server.shells[-1]
-        rule = MaskingRule("m", "m", (ObjectPattern(),), MaskerSpec("full"))
-        shell.post(kit.PolicyChanged(session_policy(version=2, masking_rules=(rule,))))
-        connection.execute("select 1")
-        with pytest.raises(pg_errors.InsufficientPrivilege, match="refused now"):
-            connection.execute("select count(*) from employees")
-        assert server.started()[-1].policy_version == 2
-
-
 def test_large_result_keeps_memory_bounded(target: Target) -> None:
     with governed_by(target, chunk=1 << 20) as server, connect(server) as connection:
         with connection.cursor() as cursor:
@@ -605,22 +249,3 @@ def test_empty_statements(governed: Governed) -> None:
         connection.execute("", prepare=True)
         assert connection.execute("select 1").fetchone() == (1,)
     assert [event.statement for event in governed.started()] == ["select 1"]
-
-
-def test_target_password_wrong_is_told_without_the_account(target: Target) -> None:
-    wrong = dataclasses.replace(target, password="not-it")
-    with governed_by(wrong) as server, pytest.raises(psycopg.OperationalError) as caught:
-        connect(server)
-    assert "the stored account of connection" in str(caught.value)
-    assert target.username not in str(caught.value)
-    assert "not-it" not in str(caught.value)
-
-
-def test_target_down_is_told(target: Target) -> None:
-    with (
-        governed_by(dataclasses.replace(target, port=1)) as server,
-        pytest.raises(psycopg.OperationalError, match="cannot be reached"),
-    ):
-        connect(server)
-    server.wait_for(lambda: bool(server.closings()))
-    assert server.closings()[0].reason.value == "target_unreachable"

@@ -1,30 +1,33 @@
-"""The session alone, between fake peers: order of commands, names that move, refusals, pieces of
-one byte, and any bytes at all."""
+"""The session alone, between fake peers: order of commands, refusals, limits, ends."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import TypeVar
-
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from tests.engines.postgresql.harness import allow, deny, mask, session_policy, split
+from tests.engines.postgresql.harness import allow, session_policy
+from tests.engines.postgresql.lone_session import (
+    HIDDEN,
+    ID,
+    RESULTS,
+    completed,
+    errors_of,
+    events,
+    extended,
+    live,
+    make_session,
+    plain,
+    records,
+    started,
+)
 
 from querykeep_engines.kit import session as kit
 from querykeep_engines.kit.playbook import Playbook
-from querykeep_engines.postgresql.session import PostgresqlSession, books
-from querykeep_engines.postgresql.testing import FakeClient, FakeServer, Result, Wired
+from querykeep_engines.postgresql.session import books
+from querykeep_engines.postgresql.testing import FakeClient, FakeServer, Result
 from querykeep_engines.postgresql.wire import encode
 from querykeep_engines.postgresql.wire.backend import (
-    BackendMessage,
     CommandComplete,
     DataRow,
     ErrorResponse,
-    Field,
     ReadyForQuery,
     RowDescription,
 )
@@ -39,173 +42,14 @@ from querykeep_guard.contracts.audit import (
 )
 from querykeep_guard.contracts.policy import (
     Limits,
-    MaskerSpec,
-    MaskingRule,
-    ObjectPattern,
-    SessionPolicy,
 )
 from querykeep_guard.contracts.session import (
-    ConnectionInfo,
     EndReason,
-    Route,
-    SessionGrant,
-    Target,
-    TlsMode,
 )
 from querykeep_guard.policy.decision import Decision, MaskPlan
 from querykeep_guard.sql.facts import (
-    Effect,
-    Problem,
-    RelationName,
     SessionContext,
-    SettingChange,
 )
-
-DecideFunction = Callable[[str, SessionContext], tuple[Decision, ...]]
-START = datetime(2026, 1, 1, tzinfo=UTC)
-HIDDEN = MaskingRule("m", "m", (ObjectPattern(),), MaskerSpec("full"))
-ID, MAIL = Field("id", 100, 1, 23), Field("email", 100, 3, 25)
-RESULTS: dict[str, tuple[Result, ...]] = {
-    "select 1": (Result((ID,), ((b"1",),), "SELECT 1"),),
-    "select 1; select 2": (
-        Result((ID,), ((b"1",),), "SELECT 1"),
-        Result((ID,), ((b"2",),), "SELECT 1"),
-    ),
-    "secret": (Result((ID, MAIL), ((b"1", b"a@b"), (b"2", None)), "SELECT 2"),),
-    "begin": (Result(tag="BEGIN", status="T"),),
-    "rollback": (Result(tag="ROLLBACK", status="I"),),
-    "set search_path to x": (Result(tag="SET"),),
-    "create table t ()": (Result(tag="CREATE TABLE"),),
-    "boom": (Result(error="22012", rows=((b"value a@b",),)),),
-}
-
-
-class Clock:
-    """Stands still until told to move."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def __call__(self) -> tuple[datetime, float]:
-        return START + timedelta(seconds=self.seconds), self.seconds
-
-
-def make_session(
-    policy: SessionPolicy | None = None,
-    clock: Clock | None = None,
-    limits: kit.WireLimits | None = None,
-) -> PostgresqlSession:
-    ids = itertools.count(1)
-    grant = SessionGrant(
-        "session-1",
-        Route.AGENTLESS,
-        policy or session_policy(),
-        Target("postgresql", "postgresql", "h", 1, "shop", "u", "p", TlsMode.DISABLE),
-        "v1",
-        START,
-    )
-    return PostgresqlSession(
-        kit.SessionConfig(
-            connection=ConnectionInfo(
-                "c1", "shop-postgresql", "postgresql", "postgresql", "shop", 0, "15"
-            ),
-            route=Route.AGENTLESS,
-            client_address="10.0.0.1",
-            random_bytes=lambda count: b"\x07" * count,
-            new_id=lambda: f"statement-{next(ids)}",
-            now=clock or Clock(),
-            grant=grant,
-            client_auth=False,
-            limits=limits or kit.WireLimits(),
-        )
-    )
-
-
-def plain(text: str, _context: SessionContext) -> tuple[Decision, ...]:
-    """Mask ``secret``, refuse ``refused``, allow the rest."""
-    found = []
-    for part in split(text):
-        if "refused" in part:
-            found.append(deny(part, "refused by rule R"))
-        elif "secret" in part:
-            found.append(allow(part, MaskPlan(2, (mask(1),), redact_errors=True)))
-        else:
-            found.append(allow(part))
-    return tuple(found)
-
-
-def live(
-    decide: DecideFunction = plain,
-    piece: int = 1 << 30,
-    server: FakeServer | None = None,
-    policy: SessionPolicy | None = None,
-    clock: Clock | None = None,
-    limits: kit.WireLimits | None = None,
-) -> Wired:
-    wired = Wired(make_session(policy, clock, limits), server or FakeServer(RESULTS), decide, piece)
-    messages = wired.send(FakeClient.startup())
-    assert messages[-1] == ReadyForQuery("I")
-    return wired
-
-
-E = TypeVar("E")
-
-
-def events(wired: Wired, kind: type[E]) -> list[E]:
-    return [
-        command.event
-        for command in wired.commands
-        if isinstance(command, kit.Audit) and isinstance(command.event, kind)
-    ]
-
-
-def records(kind: type[object]) -> Callable[[kit.Command], bool]:
-    return lambda command: isinstance(command, kit.Audit) and isinstance(command.event, kind)
-
-
-def started(wired: Wired) -> list[StatementStarted]:
-    return events(wired, StatementStarted)
-
-
-def completed(wired: Wired) -> list[StatementCompleted]:
-    return events(wired, StatementCompleted)
-
-
-def extended(text: str, name: str = "", portal: str = "") -> bytes:
-    return encode.parse(name, text) + encode.bind(portal, name) + encode.execute(portal)
-
-
-def errors_of(messages: list[BackendMessage]) -> list[tuple[str, str]]:
-    return [(m.get("C"), m.get("M")) for m in messages if isinstance(m, ErrorResponse)]
-
-
-SCRIPT = (
-    encode.query("select 1; select 2"),
-    encode.query("secret"),
-    extended("secret", "s", "p") + encode.SYNC,
-    encode.query("refused"),
-    encode.query("begin"),
-    extended("refused") + extended("select 1") + encode.SYNC,
-    encode.query("rollback"),
-    encode.query("boom"),
-    encode.query(""),
-    encode.describe("S", "s") + encode.close("S", "s") + encode.SYNC,
-    extended("select 1") + extended("boom") + extended("select 1") + encode.SYNC,
-)
-
-
-@pytest.mark.parametrize("piece", [1, 3, 50])
-def test_nothing_depends_on_where_the_network_cuts(piece: int) -> None:
-    whole, cut = live(), live(piece=piece)
-    for data in SCRIPT:
-        assert whole.send(data) == cut.send(data)
-    assert whole.server.received == cut.server.received
-    assert [(e.statement, e.verdict) for e in started(whole)] == [
-        (e.statement, e.verdict) for e in started(cut)
-    ]
-    assert [(e.outcome, e.rows, e.bytes) for e in completed(whole)] == [
-        (e.outcome, e.rows, e.bytes) for e in completed(cut)
-    ]
 
 
 def test_order_of_commands_is_decide_record_send() -> None:
@@ -266,42 +110,6 @@ def test_refused_parse_skips_to_sync_and_runs_nothing_behind_it() -> None:
     assert [event.verdict for event in started(wired)] == [Verdict.DENIED]
 
 
-def test_a_name_that_an_unanswered_series_may_have_changed_is_waited_for() -> None:
-    """Close and Parse of ``s`` are skipped by an earlier error: ``s`` still means the secret, and
-    must still be masked."""
-    wired = live()
-    wired.send(encode.parse("s", "secret") + encode.SYNC)
-    wired.hold_server = True
-    wired.send(
-        extended("boom")
-        + encode.close("S", "s")
-        + encode.parse("s", "select 1")
-        + encode.SYNC
-        + encode.bind("", "s")
-        + encode.describe("P", "")
-        + encode.execute("")
-        + encode.SYNC
-    )
-    messages = wired.release()
-    rows = [message.values for message in messages if isinstance(message, DataRow)]
-    assert rows == [(b"1", b"*****"), (b"2", None)]
-    assert started(wired)[-1].statement == "secret"
-
-
-def test_unknown_statement_and_portal_are_refused_by_name() -> None:
-    wired = live()
-    assert errors_of(wired.send(encode.bind("", "nope") + encode.SYNC))[0][0] == "26000"
-    assert errors_of(wired.send(encode.execute("nope") + encode.SYNC))[0][0] == "34000"
-
-
-def test_portal_dies_with_its_transaction() -> None:
-    wired = live()
-    wired.send(encode.parse("s", "secret") + encode.bind("p", "s") + encode.SYNC)
-    assert errors_of(wired.send(encode.execute("p") + encode.SYNC)) == [
-        ("34000", 'portal "p" does not exist')
-    ]
-
-
 def test_masked_rows_without_describe_are_masked_and_the_answer_is_kept() -> None:
     wired = live()
     messages = wired.send(extended("secret") + encode.SYNC)
@@ -322,48 +130,6 @@ def test_error_of_a_masked_statement_is_cut_down() -> None:
         assert code == "22012"
         assert "a@b" not in text
     assert all("a@b" not in event.error for event in completed(wired))
-
-
-def test_a_portal_takes_the_name_of_a_dead_cursor_over() -> None:
-    """The cursor's text must not speak for the portal that has its name now."""
-    results = {
-        **RESULTS,
-        "declare c cursor for select 1": (Result(tag="DECLARE CURSOR"),),
-        "fetch c": (Result(tag="FETCH 0"),),
-    }
-    seen: dict[str, SessionContext] = {}
-
-    def decide(text: str, context: SessionContext) -> tuple[Decision, ...]:
-        seen[text] = context
-        return plain(text, context)
-
-    wired = live(decide, server=FakeServer(results))
-    wired.send(encode.query("begin"))
-    wired.send(encode.query("declare c cursor for select 1"))
-    wired.send(encode.query("fetch c"))
-    assert dict(seen["fetch c"].prepared) == {"c": "declare c cursor for select 1"}
-    wired.send(encode.query("rollback"))
-    wired.send(encode.query("begin"))
-    wired.send(encode.parse("s", "secret") + encode.bind("c", "s") + encode.SYNC)
-    wired.send(encode.query("fetch c"))
-    assert dict(seen["fetch c"].prepared) == {"s": "secret"}
-
-
-def test_settings_undone_by_an_error_make_prepared_statements_be_judged_again() -> None:
-    asked: list[str] = []
-
-    def decide(text: str, context: SessionContext) -> tuple[Decision, ...]:
-        asked.append(text)
-        return plain(text, context)
-
-    wired = live(decide)
-    wired.send(encode.query("begin"))
-    wired.send(encode.query("set search_path to x"))
-    wired.send(encode.parse("s", "select 1") + encode.SYNC)
-    wired.send(encode.query("rollback"))
-    wired.server.search_path = "other"
-    wired.send(encode.bind("", "s") + encode.execute("") + encode.SYNC)
-    assert asked.count("select 1") == 2
 
 
 @pytest.mark.parametrize(
@@ -410,122 +176,6 @@ def test_several_statements_in_parse_are_a_syntax_error() -> None:
     wired = live()
     assert errors_of(wired.send(extended("select 1; select 2") + encode.SYNC))[0][0] == "42601"
     assert wired.server.ran == []
-
-
-@pytest.mark.parametrize(
-    "change",
-    [SettingChange("client_encoding", "LATIN1"), SettingChange("role", "postgres")],
-)
-def test_settings_that_would_undermine_judging_are_refused(change: SettingChange) -> None:
-    def decide(text: str, context: SessionContext) -> tuple[Decision, ...]:
-        (decision,) = plain(text, context)
-        return (replace(decision, facts=replace(decision.facts, settings=(change,))),)
-
-    wired = live(decide)
-    assert errors_of(wired.send(encode.query("set search_path to x")))[0][0] == "42501"
-    assert wired.server.ran == []
-
-
-def reading(text: str, context: SessionContext) -> tuple[Decision, ...]:
-    """As ``plain``, where each select reads a table."""
-    found = []
-    for decision in plain(text, context):
-        facts = decision.facts
-        if facts.text.strip().startswith("select"):
-            facts = replace(facts, reads=(RelationName("public", "t"),))
-        found.append(replace(decision, facts=facts))
-    return tuple(found)
-
-
-@pytest.mark.parametrize("first", ["set search_path to x", "create table t ()"])
-def test_names_may_not_move_within_one_text_where_something_is_hidden(first: str) -> None:
-    text = f"{first}; select 1"
-    results = {**RESULTS, text: (*RESULTS[first], *RESULTS["select 1"])}
-    hidden = live(
-        reading, server=FakeServer(results), policy=session_policy(masking_rules=(HIDDEN,))
-    )
-    assert errors_of(hidden.send(encode.query(text)))[0][0] == "42501"
-    assert hidden.server.ran == []
-    bare = live(reading, server=FakeServer(results))
-    assert errors_of(bare.send(encode.query(text))) == []
-
-
-def test_ddl_in_an_open_transaction_must_be_committed_before_tables_are_read() -> None:
-    wired = live(reading, policy=session_policy(masking_rules=(HIDDEN,)))
-    wired.send(encode.query("begin"))
-    wired.send(encode.query("create table t ()"))
-    assert errors_of(wired.send(encode.query("select 1")))[0][0] == "42501"
-    wired.send(encode.query("rollback"))
-    assert errors_of(wired.send(encode.query("select 1"))) == []
-
-
-def test_ddl_makes_the_catalog_be_read_again_once_it_is_visible() -> None:
-    wired = live()
-    wired.send(encode.query("begin"))
-    wired.send(encode.query("create table t ()"))
-    assert not any(isinstance(command, kit.CatalogChanged) for command in wired.commands)
-    wired.send(encode.query("rollback"))
-    assert sum(isinstance(command, kit.CatalogChanged) for command in wired.commands) == 1
-
-
-def test_unknown_name_is_asked_about_once_more() -> None:
-    asked = []
-
-    def decide(text: str, context: SessionContext) -> tuple[Decision, ...]:
-        asked.append(text)
-        if len(asked) == 1:
-            refused = deny(text)
-            problem = Problem("unknown_relation", "t is not known")
-            return (replace(refused, facts=replace(refused.facts, problems=(problem,))),)
-        return plain(text, context)
-
-    wired = live(decide)
-    assert errors_of(wired.send(encode.query("select 1"))) == []
-    assert asked == ["select 1", "select 1"]
-    assert sum(isinstance(command, kit.CatalogChanged) for command in wired.commands) == 1
-
-
-def test_statements_that_cannot_change_names_cost_no_round_trip() -> None:
-    wired = live()
-    wired.send(encode.query("select 1"))
-    before = len(wired.server.received)
-    for _ in range(5):
-        wired.send(encode.query("select 1"))
-        wired.send(extended("select 1") + encode.SYNC)
-    texts = [getattr(message, "text", "") for message in wired.server.received[before:]]
-    assert "SHOW search_path" not in texts
-
-
-def test_state_is_not_read_in_a_failed_transaction() -> None:
-    wired = live()
-    wired.send(encode.query("begin"))
-    wired.send(encode.query("set search_path to x"))
-    wired.send(encode.query("boom"))
-    before = len(wired.server.received)
-    assert wired.send(encode.query("rollback"))[-1] == ReadyForQuery("I")
-    assert [getattr(m, "text", "") for m in wired.server.received[before:]] == ["rollback"]
-    wired.send(encode.query("select 1"))
-    assert any(
-        getattr(message, "text", "") == "SHOW search_path"
-        for message in wired.server.received[before:]
-    )
-
-
-def test_prepared_statement_is_judged_again_after_a_second() -> None:
-    clock = Clock()
-    asked: list[str] = []
-
-    def decide(text: str, context: SessionContext) -> tuple[Decision, ...]:
-        asked.append(text)
-        return (deny(text, "hours are over"),) if clock.seconds > 10 else plain(text, context)
-
-    wired = live(decide, clock=clock)
-    wired.send(encode.parse("s", "select 1") + encode.SYNC)
-    run = encode.bind("", "s") + encode.execute("") + encode.SYNC
-    wired.send(run)
-    assert len(asked) == 1
-    clock.seconds = 20
-    assert errors_of(wired.send(run)) == [("42501", "hours are over")]
 
 
 def test_policy_change_ends_a_result_under_way() -> None:
@@ -679,69 +329,3 @@ def test_copy_that_was_not_decided_on_ends_the_session() -> None:
     messages = wired.post(kit.ServerBytes(b"H" + encode.copy_data(b"")[1:4] + b"\x07\0\0\0"))
     assert errors_of(messages)[0][0] == "42501"
     assert events(wired, SessionClosed)
-
-
-def test_temporary_table_is_in_the_context() -> None:
-    contexts: list[SessionContext] = []
-
-    def decide(text: str, context: SessionContext) -> tuple[Decision, ...]:
-        contexts.append(context)
-        (decision,) = plain(text, context)
-        if "create" in text:
-            facts = replace(
-                decision.facts,
-                text="create temp table t ()",
-                writes=(RelationName("pg_temp", "t"),),
-                effects=frozenset({Effect.DDL}),
-            )
-            decision = replace(decision, facts=facts)
-        return (decision,)
-
-    wired = live(decide)
-    wired.send(encode.query("create table t ()"))
-    wired.send(encode.query("select 1"))
-    assert contexts[-1].temporary == ("t",)
-
-
-@settings(max_examples=150)
-@given(st.lists(st.binary(max_size=60), max_size=8), st.booleans())
-def test_any_client_bytes_leave_the_session_whole(parts: list[bytes], signed_in: bool) -> None:
-    wired = live() if signed_in else Wired(make_session(), FakeServer(RESULTS), plain)
-    for part in parts:
-        for command in wired.session.handle(kit.ClientBytes(part)):
-            assert isinstance(command, kit.Command)
-
-
-FRAMES = st.builds(
-    lambda kind, payload: encode.frame(kind, payload),
-    st.sampled_from(list(Frontend)),
-    st.one_of(
-        st.binary(max_size=20),
-        st.sampled_from(
-            [b"", b"select 1\0", b"secret\0", b"S\0", b"P\0", b"\0\0\0\0", b"\0secret\0\0\0"]
-        ),
-    ),
-)
-
-
-@settings(max_examples=300)
-@given(st.lists(FRAMES, max_size=12), st.integers(1, 30))
-def test_any_order_of_messages_never_shows_the_secret(frames: list[bytes], piece: int) -> None:
-    wired = live(piece=piece)
-    messages = wired.send(b"".join(frames) + encode.SYNC)
-    for message in messages:
-        if isinstance(message, DataRow):
-            assert b"a@b" not in message.values
-
-
-@settings(max_examples=200)
-@given(st.binary(max_size=80), st.integers(1, 30))
-def test_any_server_bytes_leave_the_session_whole(data: bytes, piece: int) -> None:
-    wired = live()
-    wired.send(encode.query("select 1"))
-    wired.hold_server = True
-    wired.send(encode.query("secret") + extended("secret") + encode.SYNC)
-    for start in range(0, len(data), piece):
-        for command in wired.session.handle(kit.ServerBytes(data[start : start + piece])):
-            if isinstance(command, kit.ToClient):
-                assert b"a@b" not in command.data
