@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ class InterruptedStepError(Exception):
     """The session's end interrupted a step; the commands behind it are void."""
 
 
-class SessionCore:
+class SessionCore(ABC):
     """State of one session; ``SessionSteps`` runs its commands, ``GovernedSession`` its life."""
 
     def __init__(
@@ -241,10 +242,10 @@ class SessionCore:
                 self._step = None
         raise InterruptedStepError
 
+    @abstractmethod
     async def _deliver(self, event: Event) -> None:
         """Hand an event to the session, in its turn."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def _deliver_end(self, event: EndRequested) -> None:
         """Hand the end to the session; it is over afterwards whatever it answers."""
-        raise NotImplementedError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -308,14 +309,14 @@ class SessionSteps(SessionCore):
             "session %s: the target does not end statement %s", self.grant.session_id, statement_id
         )
 
+    @abstractmethod
     def _lost(self, side: Side) -> None:
         """A side cannot be sent to any more."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _read_on(self) -> None:
         """Something that kept input from being taken may have changed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _server_readable(self, transport: Transport) -> None:
         """The target's socket may be read."""
-        raise NotImplementedError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 _LOGICAL = frozenset({"AND", "OR", "XOR", "&&", "=", "<=>", ">=", ">", "<=", "<", "<>", "!="})
 
 
-class ValueAnalysis(CallAnalysis):
+class ValueAnalysis(CallAnalysis, ABC):
     """Finds what values are made of. Queries inside come from the query analysis built on it."""
 
     # --- entry points -------------------------------------------------------------------------
@@ -67,11 +68,11 @@ class ValueAnalysis(CallAnalysis):
             return
         self.record.use(self._lineage(expression, scope), role, clause, expression.position)
 
+    @abstractmethod
     def query_columns(
         self, query: n.QueryExpression, scope: Scope | None, *, projects: bool = True
     ) -> tuple[NamedColumn, ...]:
         """Return the output columns of a query that stands inside ``scope``."""
-        raise NotImplementedError
 
     # --- expressions --------------------------------------------------------------------------
 

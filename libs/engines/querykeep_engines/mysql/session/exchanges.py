@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from querykeep_engines.kit.recorder import RecordedStatement
@@ -228,7 +229,7 @@ class FetchExchange:
         self._on_last(outcome, error)
 
 
-class OwnQuestion:
+class OwnQuestion(ABC):
     """A question of our own; nothing of its answer reaches the client."""
 
     def __init__(self, wire: Wire) -> None:
@@ -263,16 +264,22 @@ class OwnQuestion:
                 self._row(_text_values(payload))
         return False
 
+    @abstractmethod
     def _row(self, values: list[str | None]) -> None:
-        raise NotImplementedError
+        """Take a row of the answer."""
 
+    @abstractmethod
     def _failed(self, told: ErrorPacket) -> None:
-        raise NotImplementedError
+        """The target answered with an error."""
 
-    def void(self, error: ErrorPacket, outcome: Outcome) -> None:
+    def void(  # noqa: B027 – of no answer to our own question there is anything to stop
+        self, error: ErrorPacket, outcome: Outcome
+    ) -> None:
         """Nothing of it reaches the client."""
 
-    def abandon(self, outcome: Outcome, error: str) -> None:
+    def abandon(  # noqa: B027 – nor to record
+        self, outcome: Outcome, error: str
+    ) -> None:
         """Nothing was recorded."""
 
 

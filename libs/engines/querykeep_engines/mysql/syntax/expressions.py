@@ -6,6 +6,7 @@ an expression reads does not depend on it.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from querykeep_engines.kit.lexing import Token, TokenKind
@@ -48,7 +49,7 @@ _COMPARISONS = frozenset({"=", "<=>", ">=", ">", "<=", "<", "<>", "!="})
 _LITERALS = frozenset({TokenKind.STRING, TokenKind.NUMBER, TokenKind.HEX, TokenKind.BIT})
 
 
-class ExpressionParser(BasicParser):
+class ExpressionParser(BasicParser, ABC):
     """Parses expressions; queries inside come from the query parser that is built on it."""
 
     def expression(self) -> Expression:
@@ -349,25 +350,25 @@ class ExpressionParser(BasicParser):
         return n.ColumnRef(parts, token.start)
 
     # Functions with syntax of their own are in ``functions.py``.
+    @abstractmethod
     def call(self, parts: tuple[n.Name, ...], position: int) -> Expression:
         """Parse what follows a function's name."""
-        raise NotImplementedError
 
+    @abstractmethod
     def at_query(self) -> bool:
         """True when a query expression starts here."""
-        raise NotImplementedError
 
+    @abstractmethod
     def at_query_rest(self) -> bool:
         """True when a query in parentheses goes on here."""
-        raise NotImplementedError
 
+    @abstractmethod
     def query_expression(self) -> n.QueryExpression:
         """Parse a query expression."""
-        raise NotImplementedError
 
+    @abstractmethod
     def query_after(self, first: n.QueryArm, with_: n.With | None) -> n.QueryExpression:
         """Parse what follows the first arm of a query expression."""
-        raise NotImplementedError
 
 
 _WORDS = {

@@ -5,6 +5,7 @@ What such a call amounts to is kept as ``SpecialCall``: its form in source order
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 from querykeep_engines.kit.lexing import Token, TokenKind, word_set
@@ -327,9 +328,9 @@ class FunctionParser(WindowParser):
             over=self._over(),
         )
 
+    @abstractmethod
     def limit(self) -> n.Limit:
         """Parse a LIMIT clause."""
-        raise NotImplementedError
 
     def special_match(self) -> Expression | None:
         """MATCH (columns) AGAINST (value [modifiers])."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,7 +10,7 @@ from querykeep_engines.kit.lexing import Token, TokenKind
 from querykeep_engines.mysql.syntax import nodes as n
 
 
-class QueryPrinter:
+class QueryPrinter(ABC):
     """Collects pieces of text; each method prints one kind of node."""
 
     def __init__(self) -> None:
@@ -34,9 +35,9 @@ class QueryPrinter:
             else:
                 self.node(part)
 
+    @abstractmethod
     def node(self, part: Any) -> None:
         """Print a node; the table of nodes is with the statements."""
-        raise NotImplementedError
 
     def listed(self, parts: Iterable[Any]) -> None:
         """Print parts with commas between."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 from querykeep_engines.kit.lexing import Token, TokenKind, word_set
@@ -35,9 +36,9 @@ _SHOW_SIMPLE = word_set("""
 class SessionParser(DmlParser):
     """Parses statements that look at or change the session."""
 
+    @abstractmethod
     def statement(self) -> n.Statement:
         """Parse a statement of any kind."""
-        raise NotImplementedError
 
     # --- SET ----------------------------------------------------------------------------------
 
