@@ -6,16 +6,8 @@ client's own tests must end as they do on the bare server.
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import signal
 import subprocess
-import sys
-import threading
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,13 +15,12 @@ from pathlib import Path
 
 from tests.ports import free_port
 from tests.proxy.fix_proxy import Certificate
-from tests.relay.fix_internal_api import KEY, FakeApi, make_policy, serving
+from tests.proxy.program import Program, program_environment
+from tests.relay.fix_internal_api import FakeApi, make_policy, serving
 
 from querykeep_guard.contracts.policy import GrantScope, SessionPolicy, StatementKind
 from querykeep_guard.contracts.session import ConnectionInfo, Target, TlsMode
 
-PROGRAM = Path(sys.executable).parent / "querykeep-proxy"
-START_S = 120
 EVERY_KIND = frozenset(StatementKind) - {StatementKind.UNKNOWN}
 
 
@@ -73,7 +64,7 @@ def open_road(
     that they signed in with to ``current_user``.
     """
     with serving() as api:
-        port, health = free_port(), free_port()
+        port = free_port()
         api.connections = [
             ConnectionInfo(
                 "c1", "road", direct.engine, direct.flavour, direct.database, port, direct.version
@@ -92,23 +83,10 @@ def open_road(
             tls_mode=tls_mode,
         )
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "key").write_text(KEY)
-        environment = {
-            "PATH": os.environ["PATH"],
-            "QUERYKEEP_INTERNAL_URL": api.url,
-            "QUERYKEEP_INTERNAL_KEY_FILE": str(folder / "key"),
-            "QUERYKEEP_SPOOL_DIR": str(folder / "spool"),
-            "QUERYKEEP_PORTS": "1024-65535",
-            "QUERYKEEP_ESTABLISH_BIND": "127.0.0.1:0",
-            "QUERYKEEP_DATA_BIND": "127.0.0.1:0",
-            "QUERYKEEP_PROXY_HEALTH_BIND": f"127.0.0.1:{health}",
-            "QUERYKEEP_TLS_CERT_FILE": str(certificate.cert_file),
-            "QUERYKEEP_TLS_KEY_FILE": str(certificate.key_file),
-        }
-        with (folder / "proxy.log").open("wb") as log:
-            process = subprocess.Popen([str(PROGRAM)], env=environment, stdout=log, stderr=log)
+        environment = program_environment(folder, api.url, free_port(), certificate)
+        proxy = Program(environment, folder / "proxy.log")
         try:
-            _wait_until_ready(process, health, folder / "proxy.log")
+            proxy.ready()
             governed = Address(
                 direct.engine,
                 direct.flavour,
@@ -121,24 +99,10 @@ def open_road(
             )
             yield Road(direct, governed, api, certificate.cert_file)
         finally:
-            process.send_signal(signal.SIGTERM)
             try:
-                process.wait(60)
+                proxy.stop()
             except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def _wait_until_ready(process: subprocess.Popen[bytes], health: int, log: Path) -> None:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{health}/readyz") as answer:
-                json.load(answer)
-                return
-        except (urllib.error.URLError, ConnectionError):
-            threading.Event().wait(0.05)
-    raise AssertionError(f"the proxy did not become ready:\n{log.read_text()[-4000:]}")
+                proxy.kill()
 
 
 def shown_version(text: str) -> str:

@@ -11,11 +11,11 @@ from pathlib import Path
 import psycopg
 import pymysql
 import pytest
-import trio
 from tests.polling import until
 from tests.proxy.fix_shop_proxy import only_value
 from tests.proxy.test_real_servers import connect_mariadb, in_thread, pg_conninfo
 
+from querykeep_demo.shop import Shop
 from querykeep_engines.mysql.session import names
 from querykeep_engines.postgresql.session import books, state
 
@@ -31,6 +31,13 @@ def resident_bytes() -> int:
 
 def pg_session(proxy) -> psycopg.Connection:
     return psycopg.connect(pg_conninfo(proxy, sslmode="disable"), autocommit=True)
+
+
+def pg_admin(shop: Shop) -> psycopg.Connection:
+    return psycopg.connect(
+        host=shop.host, port=shop.port, user=shop.user, password=shop.password,
+        dbname=shop.database, autocommit=True,
+    )  # fmt: skip
 
 
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,14 +185,26 @@ async def test_a_client_that_does_not_read_costs_a_bounded_amount(pg_proxy, mask
     before = resident_bytes()
     client.pgconn.send_query(text.encode())
     (session,) = pg_proxy.services.live
-    seen: list[int] = []
+    seen: list[tuple[int, str]] = []
+    with pg_admin(pg_proxy.shop) as admin:
 
-    async def stands_still() -> bool:
-        await trio.sleep(0.2)
-        seen.append(session.report().bytes)
-        return seen[-1] > MEGABYTE and len(set(seen[-5:])) == 1 and len(seen) > 5
+        def stands_still() -> bool:
+            """The target cannot get rid of its rows, and has not for twenty looks at it."""
+            waits = only_value(
+                admin.execute(
+                    "select coalesce(max(wait_event), '') from pg_stat_activity"
+                    " where query = %s and state = 'active'",
+                    (text,),
+                )
+            )
+            seen.append((session.report().bytes, waits))
+            (sent, waits), *others = set(seen[-20:])
+            return not others and len(seen) > 20 and sent > MEGABYTE and waits == "ClientWrite"
 
-    await until(stands_still)
+        async def looks() -> bool:
+            return await in_thread(stands_still)
+
+        await until(looks)
     assert resident_bytes() - before < 20 * MEGABYTE
     client.pgconn.finish()
     await until(lambda: len(pg_proxy.services.live) == 0)

@@ -2,69 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from pathlib import Path
 
 import psycopg
 import pytest
 from tests.ports import free_port
 from tests.proxy.fix_shop_proxy import shop_policy
-from tests.relay.fix_internal_api import KEY
+from tests.proxy.program import Starter, program_environment
 
 from querykeep_demo.shop import Shop
 from querykeep_guard.audit.chain import verify_records
 from querykeep_guard.contracts.session import ConnectionInfo, Target
 
-PROGRAM = Path(sys.executable).parent / "querykeep-proxy"
-
-
-class Process:
-    """One run of the program."""
-
-    def __init__(self, environment: dict[str, str], health: int) -> None:
-        self._health = health
-        self.popen = subprocess.Popen([str(PROGRAM)], env=environment, stderr=subprocess.PIPE)
-
-    def ready(self) -> dict:
-        deadline = time.monotonic() + 90
-        while time.monotonic() < deadline:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{self._health}/readyz") as answer:
-                    return json.load(answer)
-            except (urllib.error.URLError, ConnectionError):
-                time.sleep(0.05)
-        raise AssertionError("the proxy never became ready")
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        self.popen.send_signal(number)
-        self.log = self.popen.communicate(timeout=90)[1].decode()
-        return self.popen.returncode
-
-
-class Starter:
-    """Starts the program as often as a test needs; `conninfo` is the clients' way in."""
-
-    def __init__(self, environment: dict[str, str], health: int, port: int) -> None:
-        self._environment = environment
-        self._health = health
-        self.processes: list[Process] = []
-        self.conninfo = f"host=127.0.0.1 port={port} user=ann password=pw dbname=shop"
-
-    def __call__(self, **changes: str) -> Process:
-        self.processes.append(Process({**self._environment, **changes}, self._health))
-        return self.processes[-1]
-
 
 @pytest.fixture
 def start(shop_postgresql, internal_api, tmp_path, tls_certificate):
-    shop, port, health = shop_postgresql, free_port(), free_port()
+    shop, port = shop_postgresql, free_port()
     internal_api.connections = [
         ConnectionInfo("c1", "shop", "postgresql", "postgresql", "shop", port, "15.0")
     ]
@@ -74,24 +27,10 @@ def start(shop_postgresql, internal_api, tmp_path, tls_certificate):
         "postgresql", "postgresql", shop.host, shop.port, "shop", shop.account_user,
         shop.account_password,
     )  # fmt: skip
-    (tmp_path / "key").write_text(KEY)
-    environment = {
-        "PATH": os.environ["PATH"],
-        "QUERYKEEP_INTERNAL_URL": internal_api.url,
-        "QUERYKEEP_INTERNAL_KEY_FILE": str(tmp_path / "key"),
-        "QUERYKEEP_SPOOL_DIR": str(tmp_path / "spool"),
-        "QUERYKEEP_PORTS": "1024-65535",
-        "QUERYKEEP_ESTABLISH_BIND": "127.0.0.1:0",
-        "QUERYKEEP_DATA_BIND": "127.0.0.1:0",
-        "QUERYKEEP_PROXY_HEALTH_BIND": f"127.0.0.1:{health}",
-        "QUERYKEEP_TLS_CERT_FILE": str(tls_certificate.cert_file),
-        "QUERYKEEP_TLS_KEY_FILE": str(tls_certificate.key_file),
-    }
-    starter = Starter(environment, health, port)
+    environment = program_environment(tmp_path, internal_api.url, free_port(), tls_certificate)
+    starter = Starter(environment, tmp_path, port)
     yield starter
-    for process in starter.processes:
-        if process.popen.returncode is None:
-            process.stop(signal.SIGKILL)
+    starter.end()
 
 
 def test_sigterm_drains_and_ends_well(start, internal_api):
@@ -158,7 +97,6 @@ def test_kill_9_in_the_middle_of_a_statement_loses_no_event_and_leaves_nothing_r
 )
 def test_a_wrong_setting_is_named(start, name, value, code):
     process = start(**{name: value})
-    log = process.popen.communicate(timeout=90)[1].decode()
-    assert process.popen.returncode == code
-    assert name in log or value in log
-    assert "Traceback" not in log
+    assert process.wait() == code
+    assert name in process.log or value in process.log
+    assert "Traceback" not in process.log

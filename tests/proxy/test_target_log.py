@@ -8,14 +8,12 @@ or doubled, each chain is whole, and a statement of which no end was seen has th
 from __future__ import annotations
 
 import logging
-import os
 import random
 import re
 import signal
 import subprocess
 import sys
 import threading
-import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -28,8 +26,8 @@ import pymysql
 import pytest
 from tests.ports import free_port
 from tests.proxy.fix_shop_proxy import shop_policy
-from tests.proxy.test_process import Starter
-from tests.relay.fix_internal_api import KEY, FakeApi
+from tests.proxy.program import Starter, program_environment
+from tests.relay.fix_internal_api import FakeApi
 
 from querykeep_demo.servers import PostgresqlServer
 from querykeep_demo.shop import Shop
@@ -189,7 +187,7 @@ def road(request: pytest.FixtureRequest) -> Iterator[Road]:
 def start(road: Road, request, internal_api: FakeApi, tmp_path) -> Iterator[Starter]:
     """The proxy as a process before this engine's server."""
     shop: Shop = request.getfixturevalue(f"shop_{road.engine}")
-    port, health = free_port(), free_port()
+    port = free_port()
     version = "15.0" if road.engine == "postgresql" else "10.11.0-MariaDB"
     internal_api.connections = [
         ConnectionInfo("c1", "shop", road.engine, road.engine, shop.database, port, version)
@@ -200,22 +198,10 @@ def start(road: Road, request, internal_api: FakeApi, tmp_path) -> Iterator[Star
         road.engine, road.engine, shop.host, shop.port, shop.database, shop.account_user,
         shop.account_password,
     )  # fmt: skip
-    (tmp_path / "key").write_text(KEY)
-    environment = {
-        "PATH": os.environ["PATH"],
-        "QUERYKEEP_INTERNAL_URL": internal_api.url,
-        "QUERYKEEP_INTERNAL_KEY_FILE": str(tmp_path / "key"),
-        "QUERYKEEP_SPOOL_DIR": str(tmp_path / "spool"),
-        "QUERYKEEP_PORTS": "1024-65535",
-        "QUERYKEEP_ESTABLISH_BIND": "127.0.0.1:0",
-        "QUERYKEEP_DATA_BIND": "127.0.0.1:0",
-        "QUERYKEEP_PROXY_HEALTH_BIND": f"127.0.0.1:{health}",
-    }
-    starter = Starter(environment, health, port)
+    environment = program_environment(tmp_path, internal_api.url, free_port())
+    starter = Starter(environment, tmp_path, port)
     yield starter
-    for process in starter.processes:
-        if process.popen.returncode is None:
-            process.stop(signal.SIGKILL)
+    starter.end()
 
 
 class Load:
@@ -225,7 +211,8 @@ class Load:
         self._road = road
         self._port = port
         self._over = threading.Event()
-        self.answered = 0
+        self._answers = 0
+        self._answered = threading.Condition()
         self._threads = [threading.Thread(target=self._run, args=(n,)) for n in range(WORKERS)]
         for thread in self._threads:
             thread.start()
@@ -237,11 +224,11 @@ class Load:
             assert not thread.is_alive(), "a client hangs"
 
     def wait(self, answers: int) -> None:
-        deadline = time.monotonic() + 120
-        goal = self.answered + answers
-        while self.answered < goal:
-            assert time.monotonic() < deadline, "the load does not get through"
-            time.sleep(0.005)
+        """Wait until so many more statements were answered."""
+        with self._answered:
+            goal = self._answers + answers
+            arrived = self._answered.wait_for(lambda: self._answers >= goal, 120)
+        assert arrived, "the load does not get through"
 
     def _run(self, number: int) -> None:
         while not self._over.is_set():
@@ -261,7 +248,9 @@ class Load:
                 cursor.execute(f"update orders set status = status where id = 1 /* {mark} */")
             else:
                 cursor.execute(f"select '{mark}', id, email from customers where id < 50")
-            self.answered += 1
+            with self._answered:
+                self._answers += 1
+                self._answered.notify_all()
 
 
 def shake(road: Road, start: Starter, api: FakeApi, *, rounds: int, seed: int) -> None:
@@ -270,15 +259,14 @@ def shake(road: Road, start: Starter, api: FakeApi, *, rounds: int, seed: int) -
     chance = random.Random(seed)
     process = start()
     process.ready()
-    port = int(re.search(r"port=(\d+)", start.conninfo)[1])  # type: ignore[index] # it is there
-    load = Load(road, port)
+    load = Load(road, start.port)
     try:
         for _ in range(rounds):
             load.wait(chance.randrange(5, 60))
             what = chance.choice(["proxy", "proxy", "client", "API"])
             if what == "client":
                 client = subprocess.Popen(
-                    [sys.executable, "-c", CLIENT_PROGRAM, road.engine, str(port)],
+                    [sys.executable, "-c", CLIENT_PROGRAM, road.engine, str(start.port)],
                     stdout=subprocess.PIPE,
                 )
                 assert client.stdout is not None
