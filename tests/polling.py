@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Awaitable, Callable
 
 import trio
@@ -18,3 +19,11 @@ async def until(condition: Callable[[], bool | Awaitable[bool]], timeout_s: floa
             if answer:
                 return
             await trio.sleep(0.01)
+
+
+def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 90.0) -> None:
+    """Poll from a plain thread until the condition holds; ``what`` is said when it never does."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)

@@ -24,6 +24,7 @@ from typing import Any
 import psycopg
 import pymysql
 import pytest
+from tests.polling import wait_until
 from tests.ports import free_port
 from tests.proxy.fix_shop_proxy import shop_policy
 from tests.proxy.program import Starter, program_environment
@@ -163,13 +164,6 @@ def mariadb_road(shop: Shop) -> Road:
         is_running,
         lambda: (admin("SET GLOBAL general_log = 0", "TRUNCATE mysql.general_log"), None)[1],
     )
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 90
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.fixture(params=["postgresql", "mariadb"])
@@ -330,18 +324,18 @@ def test_what_a_killed_proxy_left_running_is_stopped_by_the_next(road, start, in
     endless = f"select '{mark}', count(*) from order_items a, order_items b, order_items c"
     process = start()
     process.ready()
-    port = int(re.search(r"port=(\d+)", start.conninfo)[1])  # type: ignore[index] # it is there
+    port = start.port
     connection = road.connect(port)
     if road.engine == "postgresql":
         connection.pgconn.send_query(endless.encode())
     else:
         connection._execute_command(3, endless)
-    wait_until(lambda: road.is_running(mark))
+    wait_until(lambda: road.is_running(mark), "the statement never began")
     process.stop(signal.SIGKILL)
     connection.close() if road.engine == "postgresql" else connection._force_close()
     assert road.is_running(mark)
     start().ready()
-    wait_until(lambda: not road.is_running(mark))
+    wait_until(lambda: not road.is_running(mark), "the target works on for nobody")
     internal_api.wait_for(lambda: bool(internal_api.events("SessionClosed")))
     ended = internal_api.events("StatementCompleted")[-1]
     assert ended["outcome"] == "unknown"

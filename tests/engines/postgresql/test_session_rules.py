@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.engines.postgresql.harness import allow, session_policy
+from tests.engines.postgresql.harness import allow, deny, session_policy, split
 from tests.engines.postgresql.lone_session import (
     HIDDEN,
     ID,
