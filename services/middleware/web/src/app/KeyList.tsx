@@ -10,6 +10,7 @@ const KEYS: [string, string[]][] = [
   ['complete', ['Ctrl', 'Space']],
   ['find', ['Ctrl', 'F']],
   ['comment', ['Ctrl', '/']],
+  ['leaveText', ['Esc', 'Tab']],
   ['copyCells', ['Ctrl', 'C']],
   ['help', ['?']],
 ]

@@ -40,7 +40,7 @@ export function Skeleton({ rows = 6, label }: { rows?: number; label?: string })
 
 /** What went wrong, with what to do and an id to quote. */
 export function ErrorPanel({ error, onRetry }: { error: unknown; onRetry?: () => void }) {
-  const { t } = useTranslation()
+  const { t, i18n } = useTranslation()
   const failure = error instanceof ApiError ? error : null
   const kind =
     failure === null
@@ -55,7 +55,9 @@ export function ErrorPanel({ error, onRetry }: { error: unknown; onRetry?: () =>
               ? 'server'
               : 'refused'
   const Icon = kind === 'unreachable' ? CloudOff : kind === 'forbidden' ? ShieldAlert : AlertTriangle
-  const words = failure?.detail || (kind === 'refused' ? failure?.message : '')
+  // The service speaks English. Where the kind of failure says enough, the reader's language does.
+  const own = i18n.language === 'en' || kind === 'refused'
+  const words = own ? failure?.detail || (kind === 'refused' ? failure?.message : '') : ''
   return (
     <div className="qk-empty qk-error-panel" role="alert">
       <Icon size={28} strokeWidth={1.5} aria-hidden />

@@ -3,24 +3,20 @@ import { ArrowRight, EyeOff } from 'lucide-react'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { request } from '@/api/client'
-import type { Masker, MaskerInfo } from '@/api/types'
+import type { Masker } from '@/api/types'
 import { Field } from '@/components/ui/Form'
 import { Input, NumberInput, TextArea } from '@/components/ui/Input'
 import { Select } from '@/components/ui/Select'
 import { useErrorText } from '@/components/ui/States'
 import { useDebounced } from '@/lib/use-debounced'
-
-async function maskers(): Promise<MaskerInfo[]> {
-  const answer = await request<{ results: MaskerInfo[] }>('GET', 'masking-rules/maskers')
-  return answer.results
-}
+import { useMaskerName, useMaskers } from './masker-text'
 
 /** Which masker, with which parameters, and what it makes of values typed beside it. */
 export function MaskerFields({ masker, onChange, error }: { masker: Masker; onChange: (masker: Masker) => void; error?: string }) {
-  const { t, i18n } = useTranslation()
-  const list = useQuery({ queryKey: ['maskers'], queryFn: maskers, staleTime: Infinity })
+  const { t } = useTranslation()
+  const list = useMaskers()
+  const name = useMaskerName()
   const chosen = list.data?.find((item) => item.kind === masker.kind)
-  const label = (item: MaskerInfo) => (i18n.language === 'ko' ? item.label_ko : item.label_en)
   return (
     <>
       <Field
@@ -38,7 +34,7 @@ export function MaskerFields({ masker, onChange, error }: { masker: Masker; onCh
             loading={list.isPending}
             value={masker.kind}
             onChange={(kind: string) => onChange({ kind, params: {} })}
-            options={(list.data ?? []).map((item) => ({ value: item.kind, label: label(item) }))}
+            options={(list.data ?? []).map((item) => ({ value: item.kind, label: name(item.kind) }))}
           />
         )}
       </Field>

@@ -24,8 +24,15 @@ export const KIND_GROUPS: { key: string; kinds: string[] }[] = [
 ]
 export const FUNCTIONS = ['export', 'import', 'copy']
 
+/** What comes with Querykeep is described in the reader's language. */
+function useText(): (entry: Privilege) => string {
+  const { t } = useTranslation()
+  return (entry) => (entry.is_builtin ? t(`builtin.privilege.${entry.name}`, { defaultValue: entry.description }) : entry.description)
+}
+
 export function PrivilegeList() {
   const { t } = useTranslation()
+  const text = useText()
   const can = useCan()
   const add = can('policy.change') ? (
     <LinkButton to="/privileges/new" type="primary" icon={<Plus size={14} />}>
@@ -42,7 +49,7 @@ export function PrivilegeList() {
         actions={add}
         columns={[
           { key: 'name', title: t('privileges.name'), sort: 'name', render: (entry) => <span className="qk-cell-main">{entry.name}</span> },
-          { key: 'description', title: t('privileges.description'), render: (entry) => entry.description },
+          { key: 'description', title: t('privileges.description'), render: (entry) => text(entry) },
           { key: 'kinds', title: t('privileges.kinds'), render: (entry) => <Tags items={kindsShort(entry.kinds)} /> },
           {
             key: 'functions',
@@ -65,7 +72,7 @@ export function PrivilegeList() {
 }
 
 function kindsShort(kinds: string[]): string[] {
-  const shown = kinds.slice(0, 5).map((kind) => kind.toUpperCase())
+  const shown = kinds.slice(0, 5).map((kind) => kind.toUpperCase().replaceAll('_', ' '))
   return kinds.length > 5 ? [...shown, `+${kinds.length - 5}`] : shown
 }
 
@@ -80,6 +87,7 @@ export function PrivilegePage() {
 
 function PrivilegeDetail({ entry, onRemoved }: { entry: Privilege; onRemoved: () => void }) {
   const { t } = useTranslation()
+  const text = useText()
   const can = useCan()
   return (
     <>
@@ -87,13 +95,13 @@ function PrivilegeDetail({ entry, onRemoved }: { entry: Privilege; onRemoved: ()
         <Facts
           items={[
             [t('privileges.name'), entry.name],
-            [t('privileges.description'), entry.description],
+            [t('privileges.description'), text(entry)],
             [t('privileges.functions'), <Tags key="functions" items={entry.functions.map((name) => t(`function.${name}`))} />],
             ...KIND_GROUPS.map(
               (group) =>
                 [
                   t(`kinds.${group.key}`),
-                  <Tags key={group.key} items={group.kinds.filter((kind) => entry.kinds.includes(kind)).map((kind) => kind.toUpperCase())} />,
+                  <Tags key={group.key} items={group.kinds.filter((kind) => entry.kinds.includes(kind)).map((kind) => kind.toUpperCase().replaceAll('_', ' '))} />,
                 ] as [string, React.ReactNode],
             ),
           ]}

@@ -9,6 +9,7 @@ import { EntryActions, EntryPage, WithEntry } from '@/components/ui/Entry'
 import { Facts, Section, Tags } from '@/components/ui/Page'
 import { ResourceList } from '@/components/ui/ResourceList'
 import { Empty } from '@/components/ui/States'
+import { MaskerText } from './masker-text'
 import { Patterns } from './objects'
 import { asRuleType, RESOURCES, RULE_TYPES, type AnyRule, type RuleType } from './rule-kinds'
 
@@ -48,7 +49,7 @@ export function RuleList() {
     { key: 'name', title: t('rules.name'), sort: 'name', render: (rule) => <span className="qk-cell-main">{rule.name}</span> },
     { key: 'objects', title: t('rules.objects'), render: (rule) => <Patterns items={rule.objects} withColumn={type !== 'statement'} all={t('objects.all')} /> },
     ...(type === 'masking'
-      ? [{ key: 'masker', title: t('rules.masker'), render: (rule: AnyRule) => <code>{rule.masker?.kind}</code> }]
+      ? [{ key: 'masker', title: t('rules.masker'), render: (rule: AnyRule) => <MaskerText masker={rule.masker} short /> }]
       : []),
     ...(type === 'statement'
       ? [
@@ -118,12 +119,7 @@ function RuleDetail({ rule, type, onRemoved }: { rule: AnyRule; type: RuleType; 
       ? [
           [
             t('rules.masker'),
-            <span key="m">
-              <code>{rule.masker?.kind}</code>{' '}
-              {Object.entries(rule.masker?.params ?? {})
-                .map(([name, value]) => `${name}=${value}`)
-                .join(' ')}
-            </span>,
+            <MaskerText key="m" masker={rule.masker} />,
           ],
           [t('rules.relaxations'), <Tags key="r" items={(rule.relaxations ?? []).map((name) => t(`relaxation.${name}`))} none={t('rules.strict')} />],
         ]

@@ -18,6 +18,18 @@ function nameOf(value: AuditEvent['actor']): string {
   return value?.name ?? ''
 }
 
+/** What happened in words, and the code by which one filters. */
+function EventKind({ kind }: { kind: string }) {
+  const { t } = useTranslation()
+  const words = t(`eventKind.${kind.replace('.', '-')}`, { defaultValue: '' })
+  return (
+    <>
+      {words ? <span className="qk-cell-main">{words}</span> : null}
+      <code className="qk-cell-sub">{kind}</code>
+    </>
+  )
+}
+
 /** Sign-ins, sessions, changes by admins, tokens, agents, findings in the chain. */
 export function EventList() {
   const { t } = useTranslation()
@@ -50,7 +62,7 @@ export function EventList() {
         ]}
         columns={[
           { key: 'at', title: t('events.at'), sort: 'at', width: '160px', render: (entry) => <Time at={entry.at} exact /> },
-          { key: 'kind', title: t('events.kind'), sort: 'kind', mono: true, render: (entry) => entry.kind },
+          { key: 'kind', title: t('events.kind'), sort: 'kind', render: (entry) => <EventKind kind={entry.kind} /> },
           { key: 'actor', title: t('events.actor'), render: (entry) => <span className="qk-cell-main">{nameOf(entry.actor)}</span> },
           { key: 'summary', title: t('events.summary'), render: (entry) => entry.summary },
           { key: 'subject', title: t('events.subject'), render: (entry) => nameOf(entry.subject) },
@@ -103,7 +115,7 @@ function EventDetail({ entry }: { entry: AuditEvent }) {
         <Facts
           items={[
             [t('events.summary'), entry.summary],
-            [t('events.kind'), <code key="k">{entry.kind}</code>],
+            [t('events.kind'), <EventKind key="k" kind={entry.kind} />],
             [t('events.at'), <Time key="t" at={entry.at} exact />],
             [t('events.actor'), nameOf(entry.actor)],
             [t('events.subject'), nameOf(entry.subject)],

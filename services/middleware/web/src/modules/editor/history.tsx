@@ -40,7 +40,7 @@ export function HistoryPage() {
   const columns: Column<HistoryEntry>[] = [
     { key: 'at', title: t('statements.at'), width: '150px', render: (entry) => <Time at={entry.started_at} /> },
     { key: 'verdict', title: t('statements.verdict'), width: '96px', render: (entry) => <VerdictBadge verdict={entry.verdict} /> },
-    { key: 'connection', title: t('statements.connection'), render: (entry) => entry.connection_name },
+    { key: 'connection', title: t('statements.connection'), render: (entry) => <span className="qk-nowrap">{entry.connection_name}</span> },
     {
       key: 'text',
       title: t('statements.statement'),

@@ -43,7 +43,7 @@ export function Gallery() {
     ],
   }
   return (
-    <div className="qk-page qk-gallery">
+    <main className="qk-page qk-gallery">
       <PageHeader title={t('gallery.title')} text={t('gallery.text')}>
         <LanguageMenu />
         <ThemeMenu />
@@ -202,6 +202,6 @@ export function Gallery() {
       />
       <SecretDialog open={secret} title={t('proxyTokens.madeTitle')} onClose={() => setSecret(false)} lines={[{ label: t('auth.password'), text: 'W9x4-…' }]} />
       <Toasts />
-    </div>
+    </main>
   )
 }

@@ -27,6 +27,8 @@ function useJobTitle(): (job: Job) => string {
 
 function Schedule({ job }: { job: Job }) {
   const { t } = useTranslation()
+  const daily = /^daily at (\d\d:\d\d) UTC$/.exec(job.schedule)
+  if (daily) return <>{t('jobs.dailyAt', { time: daily[1] })}</>
   if (job.every_s === null) return <>{job.schedule}</>
   if (job.every_s % 86_400 === 0) return <>{t('jobs.everyDays', { count: job.every_s / 86_400 })}</>
   if (job.every_s % 3600 === 0) return <>{t('jobs.everyHours', { count: job.every_s / 3600 })}</>

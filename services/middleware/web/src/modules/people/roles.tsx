@@ -21,8 +21,15 @@ function usePermissionName(): (permission: Permission) => string {
   return (permission) => t(`permission.${permission.replace('.', '_')}`)
 }
 
+/** What comes with Querykeep is described in the reader's language. */
+function useText(): (role: Role) => string {
+  const { t } = useTranslation()
+  return (role) => (role.is_builtin ? t(`builtin.role.${role.name}`, { defaultValue: role.description }) : role.description)
+}
+
 export function RoleList() {
   const { t } = useTranslation()
+  const text = useText()
   const can = useCan()
   const add = can('roles.change') ? (
     <LinkButton to="/roles/new" type="primary" icon={<Plus size={14} />}>
@@ -39,7 +46,7 @@ export function RoleList() {
         actions={add}
         columns={[
           { key: 'name', title: t('roles.name'), sort: 'name', render: (role) => <span className="qk-cell-main">{role.name}</span> },
-          { key: 'description', title: t('roles.description'), render: (role) => role.description },
+          { key: 'description', title: t('roles.description'), render: (role) => text(role) },
           { key: 'permissions', title: t('roles.permissions'), align: 'right', render: (role) => role.permissions.length },
           { key: 'holders', title: t('roles.holders'), align: 'right', render: (role) => role.users.length + role.groups.length },
           { key: 'builtin', title: t('roles.kind'), render: (role) => (role.is_builtin ? <Badge tone="info">{t('common.builtin')}</Badge> : null) },
@@ -68,6 +75,7 @@ export function RolePage() {
 
 function RoleDetail({ role, onRemoved }: { role: Role; onRemoved: () => void }) {
   const { t } = useTranslation()
+  const text = useText()
   const can = useCan()
   const permissionName = usePermissionName()
   return (
@@ -76,7 +84,7 @@ function RoleDetail({ role, onRemoved }: { role: Role; onRemoved: () => void }) 
         <Facts
           items={[
             [t('roles.name'), role.name],
-            [t('roles.description'), role.description],
+            [t('roles.description'), text(role)],
             [t('roles.permissions'), <Tags key="permissions" items={role.permissions.map(permissionName)} />],
             [t('roles.users'), <Tags key="users" items={role.users.map((user) => user.name)} />],
             [t('roles.groups'), <Tags key="groups" items={role.groups.map((group) => group.name)} />],
