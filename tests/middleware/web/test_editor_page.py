@@ -7,7 +7,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from playwright.sync_api import WebSocketRoute, expect
+from playwright.sync_api import Locator, WebSocketRoute, expect
 from tests.accessibility import ZOOMED, serious_findings, sideways
 from tests.middleware.web.fix_page import WebPage
 
@@ -254,3 +254,44 @@ def test_the_editor_is_for_everyone(web: WebPage) -> None:
     web.page.set_viewport_size({"width": ZOOMED[0], "height": ZOOMED[1]})
     findings += sideways(web.page)
     assert findings == []
+
+
+def test_from_signing_in_to_copied_cells_without_a_mouse(web: WebPage) -> None:
+    server = Server()
+    web.prefer("en", "light")
+    web.answers["GET connections"] = {"results": [CONNECTION], "next": None, "previous": None}
+    web.editor(server)
+    web.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    web.open("/sign-in?next=%2Feditor%3Fconnection%3Dc1")
+    expect(web.page.get_by_label("User name")).to_be_focused()
+    web.me()
+    web.answers["POST auth/sign-in"] = web.answers["GET me"]
+    web.page.keyboard.type("kim")
+    web.page.keyboard.press("Tab")
+    web.page.keyboard.type("secret")
+    web.page.keyboard.press("Enter")
+    text = web.page.get_by_role("textbox", name="SQL text")
+    expect(web.page.get_by_role("button", name="Close the session")).to_be_visible()
+    tab_to(web, text)
+    web.page.keyboard.insert_text("SELECT id, email FROM customers")
+    web.page.keyboard.press("Escape")  # a completion list would take Enter
+    web.page.keyboard.press("Control+Enter")
+    expect(web.page.get_by_role("tab", name="Result 1")).to_be_visible()
+    web.page.keyboard.press("Escape")  # in the text, Tab alone indents
+    tab_to(web, web.page.locator(".qk-grid"))
+    web.page.keyboard.press("ArrowDown")
+    web.page.keyboard.press("ArrowRight")
+    web.page.keyboard.press("Control+c")
+    copied = "k*****@example.com"
+    web.page.wait_for_function(
+        "async (text) => (await navigator.clipboard.readText()).includes(text)", arg=copied
+    )
+
+
+def tab_to(web: WebPage, wanted: Locator) -> None:
+    """Press Tab until something has the focus, or something in it."""
+    for _press in range(60):
+        if wanted.first.evaluate("element => element.contains(document.activeElement)"):
+            return
+        web.page.keyboard.press("Tab")
+    raise AssertionError(f"Tab does not reach {wanted}")

@@ -119,6 +119,7 @@ def test_people_see_only_what_their_permissions_cover(web: WebPage) -> None:
     assert not [path for _method, path, _body in web.sent if path == "users"]
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("language", "theme"), [("ko", "dark"), ("en", "light")])
 def test_every_page_draws_for_everyone_under_the_strict_csp(
     web: WebPage, language: str, theme: str
@@ -141,8 +142,10 @@ def test_every_page_draws_for_everyone_under_the_strict_csp(
         assert real_errors(web) == [], path
         assert web.page.evaluate("document.documentElement.lang") == language
         assert web.page.evaluate("document.documentElement.dataset.theme") == theme
-        findings += serious_findings(web.page, only_colours=theme == "dark")
+        if path == "/gallery" and theme == "dark":  # it shows every component and state
+            findings += serious_findings(web.page, only_colours=True)
         if theme == "light":
+            findings += serious_findings(web.page)
             web.page.set_viewport_size({"width": ZOOMED[0], "height": ZOOMED[1]})
             findings += sideways(web.page)
             web.page.set_viewport_size({"width": 1440, "height": 900})
