@@ -19,6 +19,19 @@ from querykeep_guard.sql.facts import (
 ANALYZER = MysqlAnalyzer()
 
 
+@pytest.mark.parametrize("name", ["ſum", "mıd", "`ſum`", "`conſtraint`"])
+def test_a_function_of_another_alphabet_is_none_of_the_servers(name: str) -> None:
+    (facts,) = ANALYZER.analyze(f"SELECT {name}(id) FROM customers", context(), shop_catalog())
+    assert facts.functions == (name.strip("`"),)
+    assert [problem.code for problem in facts.problems] == ["unknown_function"]
+
+
+@pytest.mark.parametrize("text", ["ſELECT 1", "SELECT id FROM customers lımıt 1"])
+def test_a_keyword_of_another_alphabet_is_none(text: str) -> None:
+    with pytest.raises(StatementSyntaxError):
+        ANALYZER.analyze(text, context(), shop_catalog())
+
+
 def test_keys_of_names_hold_for_every_letter() -> None:
     for code in (*range(0x80, 0xD800), *range(0xE000, 0x10000)):
         char = chr(code)

@@ -46,7 +46,7 @@ def doubtful_name(tokens: Sequence[Token], names: Iterable[str]) -> str | None:
     seen: dict[str, str] = {}
     for token in tokens:
         if token.kind in (TokenKind.WORD, TokenKind.QUOTED):
-            # A word's value is in upper case already.
+            # A word's value is folded already.
             name = token.text if token.kind is TokenKind.WORD else token.value
             key = certain_key(name)
             if seen.setdefault(loose_key(name), key) != key:

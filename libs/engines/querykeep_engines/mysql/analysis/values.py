@@ -21,7 +21,7 @@ from querykeep_engines.mysql.analysis.lineage import (
 from querykeep_engines.mysql.analysis.sizes import NUMBER_SIZE
 from querykeep_engines.mysql.analysis.walking import names_within
 from querykeep_engines.mysql.syntax import nodes as n
-from querykeep_engines.mysql.syntax.words import AGGREGATES, WINDOW_ONLY
+from querykeep_engines.mysql.syntax.words import AGGREGATES, WINDOW_ONLY, keyword
 from querykeep_guard.sql.facts import ColumnRole, Effect, RelationName
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ class ValueAnalysis(CallAnalysis, ABC):
 
     def _call(self, expression: n.Call, scope: Scope) -> Lineage:
         parts = [self._lineage(arg, scope) for arg in expression.args]
-        name = expression.parts[-1].value.upper()
+        name = keyword(expression.parts[-1].value)
         what = f"function {name.lower()}()"
         if len(expression.parts) > 1 or name not in f.KNOWN[self.record.modes.is_mariadb]:
             return self._unknown_call(expression, parts, name, what)

@@ -45,7 +45,7 @@ class FunctionParser(WindowParser):
         self.expect("(")
         self.enter()
         try:
-            name = parts[-1].value.upper()
+            name = w.keyword(parts[-1].value)
             words: list[str] = []
             args: list[Expression] = []
             if name in w.AGGREGATES and (word := self.accept_word("DISTINCT", "ALL")):

@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from querykeep_engines.kit.lexing import Token, TokenKind
 from querykeep_engines.mysql.syntax.modes import LexicalModes
+from querykeep_engines.mysql.syntax.words import keyword
 from querykeep_guard.sql.facts import StatementSyntaxError
 
 _W = r"0-9A-Za-z$_\u0080-\uffff"
@@ -101,7 +102,7 @@ class Lexer:
                 if "0" <= word[0] <= "9" or (end < length and text[end] in "'."):
                     position = self._word(word, position, tight)
                 else:
-                    tokens.append(Token(_WORD, word.upper(), word, position, tight))
+                    tokens.append(Token(_WORD, keyword(word), word, position, tight))
                     position = end
             elif kind == "punct":
                 mark = found.group()
@@ -222,7 +223,7 @@ class Lexer:
                 stop, value = self._scan_string(end)
                 self._add(_STRING, value, position, stop, tight)
                 return stop
-        self._add(_WORD, word.upper(), position, end, tight)
+        self._add(_WORD, keyword(word), position, end, tight)
         return end
 
     def _number(self, word: str, position: int, tight: bool) -> int:
@@ -252,7 +253,7 @@ class Lexer:
                 self._refuse(f'"{word[:40]}" is neither a number nor a plain name', position)
             self._add(TokenKind.NUMBER, text[position:end], position, end, tight)
             return end
-        self._add(_WORD, word.upper(), position, end, tight)
+        self._add(_WORD, keyword(word), position, end, tight)
         return end
 
     def _dot(self, position: int, tight: bool) -> int:

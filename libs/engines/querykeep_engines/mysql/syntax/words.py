@@ -7,7 +7,20 @@ Resolution"; MariaDB's list as a real 10.11 server applies it.
 
 from __future__ import annotations
 
+import re
+
 from querykeep_engines.kit.lexing import word_set
+
+_SMALL = re.compile("[a-z]+")
+
+
+def keyword(word: str) -> str:
+    """Return a word as keywords and functions are compared: only ASCII letters are folded, since to
+    the server ``ſum`` and ``ıf`` are names that someone may have given to functions of his own."""
+    if word.isascii():
+        return word.upper()
+    return _SMALL.sub(lambda found: found[0].upper(), word)
+
 
 MYSQL_RESERVED = word_set("""
     ACCESSIBLE ADD ALL ALTER ANALYZE AND AS ASC ASENSITIVE BEFORE BETWEEN BIGINT BINARY BLOB BOTH BY
