@@ -358,13 +358,25 @@ def test_plans_and_copies_of_masked_columns_are_refused(kind: StatementKind) -> 
     ).may_run
 
 
-def test_statement_rules_go_by_priority_and_a_tie_goes_to_deny() -> None:
+@pytest.mark.parametrize("priority", [1, 100, 1000])
+def test_a_deny_wins_over_an_allow_of_any_priority(priority: int) -> None:
     deny = StatementRule("a", "Deny", StatementCheck.KIND, RuleEffect.DENY, ("select",))
-    allow = StatementRule("b", "Allow", StatementCheck.KIND, RuleEffect.ALLOW, ("select",))
-    tie = policy(statement_rules=(allow, deny))
-    assert not decide(shown(NAME), tie, NOW, CATALOG).may_run
-    first = policy(statement_rules=(replace(allow, priority=1), deny))
+    allow = StatementRule(
+        "b", "Allow", StatementCheck.KIND, RuleEffect.ALLOW, ("select",), priority=priority
+    )
+    decision = decide(shown(NAME), policy(statement_rules=(allow, deny)), NOW, CATALOG)
+    assert not decision.may_run
+
+
+def test_an_allow_answers_what_rules_behind_it_would_ask_for() -> None:
+    ask = StatementRule("a", "Ask", StatementCheck.KIND, RuleEffect.NEED_REASON, ("select",))
+    allow = StatementRule(
+        "b", "Allow", StatementCheck.KIND, RuleEffect.ALLOW, ("select",), priority=1
+    )
+    first = policy(statement_rules=(allow, ask))
     assert decide(shown(NAME), first, NOW, CATALOG).may_run
+    behind = policy(statement_rules=(replace(allow, priority=1000), ask))
+    assert decide(shown(NAME), behind, NOW, CATALOG).verdict is Verdict.NEEDS_REASON
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,8 @@ class StatementCheck(enum.Enum):
 
 class RuleEffect(enum.Enum):
     """What happens when a statement rule matches. Rules are looked at by priority, the lowest
-    number first and at a tie a deny first; a deny refuses, an allow lets later rules be."""
+    number first and at a tie a deny first. A deny refuses whatever else matches; an allow is the
+    answer to the approval or the reason that later rules would ask for."""
 
     DENY = "deny"
     ALLOW = "allow"

@@ -87,8 +87,12 @@ def _exempt(rule: AccessRule, name: str, trace: list[TraceStep], rules: list[App
 def check_statement_rules(
     facts: StatementFacts, index: PolicyIndex, trace: list[TraceStep], rules: list[AppliedRule]
 ) -> Pending | None:
-    """Raise Refused, or return what must happen first, or None when the statement may run."""
+    """Raise Refused, or return what must happen first, or None when the statement may run.
+
+    A deny wins over every allow. An allow is the answer to what rules behind it would ask for.
+    """
     pending: Pending | None = None
+    is_allowed = False
     names = facts.writes or facts.reads
     for matcher, rule in index.statement_rules():
         if names and not any(matcher.matches_relation(name) for name in names):
@@ -107,7 +111,7 @@ def check_statement_rules(
                 entry = applied(rule, "allow")
                 rules.append(entry)
                 trace.append(TraceStep("statement", "allow", quoted_rule(rule), entry))
-                return pending
+                is_allowed = True
             case RuleEffect.DENY:
                 raise Refused(
                     f"{why}: {quoted_rule(rule)}",
@@ -126,7 +130,8 @@ def check_statement_rules(
                     ),
                 )
             case RuleEffect.NEED_APPROVAL | RuleEffect.NEED_REASON:
-                pending = pending or _pending(rule, why, index, trace, rules)
+                if pending is None and not is_allowed:
+                    pending = _pending(rule, why, index, trace, rules)
     if pending is None:
         trace.append(TraceStep("statement", "pass", "no statement rule stands against it"))
     return pending
