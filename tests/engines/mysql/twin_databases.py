@@ -19,6 +19,7 @@ from tests.engines.mysql import twin_rows
 from tests.engines.mysql.harness import MysqlGoverned, governed_by
 from tests.guard import policy_cases
 from tests.guard.twin_runner import Observation, Session, World
+from tests.guard.twin_shop import Row
 
 from querykeep_engines.mysql.analyzer import MysqlAnalyzer
 from querykeep_engines.mysql.driver import MysqlDriver
@@ -215,7 +216,7 @@ def make_world(connection: Any, *, here: bool, account_password: str) -> None:
             if statement.strip():
                 cursor.execute(statement)
         cursor.execute("SET autocommit = 0")
-        by_table: dict[str, list[twin_rows.Row]] = {}
+        by_table: dict[str, list[Row]] = {}
         for table, row in twin_rows.rows(here=here):
             by_table.setdefault(table, []).append(row)
         for table, rows in by_table.items():
