@@ -133,11 +133,18 @@ _MATERIALIZED = "FROM contact_copy "
 _CTE = re.compile(r"(\w+)(?:\([^)]*\))? AS (?:MATERIALIZED )?\((?:SELECT|WITH|VALUES)")
 
 
-def _is_reviewed(text: str) -> bool:
+_NEVER = re.compile(r"^WITH .* WHERE \d+ IS NULL", re.DOTALL)
+"""The server sees that no row can come, plans no common table expression, and asks for no right on
+what stands in it."""
+
+
+def _is_reviewed(text: str, *, denied: bool) -> bool:
     """Return whether a disagreement is explained: it is on the list, it reads the materialized
     view, or a common table expression is never referred to: the server then does not read it, while
     the facts name what it would."""
     if any(text.startswith(start) for start in REVIEWED) or _MATERIALIZED in text:
+        return True
+    if not denied and _NEVER.match(text):
         return True
     names = [name for name in _CTE.findall(text) if name.startswith("w") or name == "unused"]
     return any(len(re.findall(rf"\b{name}\b", text)) == 1 for name in names)
@@ -158,7 +165,7 @@ def test_the_server_denies_exactly_what_names_a_hidden_column(
         judged += 1
         names_one = any(_is_hidden(column, twins) for column in _named(facts))
         names_one = names_one or any(_is_hidden_relation(name, twins) for name in facts.reads)
-        if denied != names_one and not _is_reviewed(text):
+        if denied != names_one and not _is_reviewed(text, denied=denied):
             wrong.append(f"server {'denies' if denied else 'allows'}: {text}")
     assert judged > 400
     assert not wrong, "\n".join(wrong)
