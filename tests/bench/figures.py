@@ -113,13 +113,14 @@ def _select_rate(command: list[str], road: Road, *, seconds: int) -> tuple[float
 def idle_session_memory(system: System, plan: Plan) -> Iterator[list[Figure]]:
     """What an idle session takes of the proxy's memory."""
     road = querykeep(system.postgresql, "developer")
-    _connected(road).close()  # what the first session of a process loads is not a session's
     kilobytes: list[float] = []
-    for _round in range(plan.rounds):
-        with ExitStack() as stack, memory_above_idle(system.pids["proxy"]) as used:
-            for _session in range(IDLE_SESSIONS):
-                stack.enter_context(_connected(road))
-            kilobytes.append(used.now_mb() * KIB_PER_MB / IDLE_SESSIONS)
+    # What the first session of a process loads, and the last one lets go, is not a session's.
+    with _connected(road):
+        for _round in range(plan.rounds):
+            with ExitStack() as stack, memory_above_idle(system.pids["proxy"]) as used:
+                for _session in range(IDLE_SESSIONS):
+                    stack.enter_context(_connected(road))
+                kilobytes.append(used.now_mb() * KIB_PER_MB / IDLE_SESSIONS)
     detail: dict[str, object] = {"sessions": IDLE_SESSIONS, "engine": "postgresql"}
     yield [Figure("idle_session_memory", "querykeep", "KB/session", tuple(kilobytes), detail)]
 
