@@ -84,10 +84,11 @@ def crawl(connection: MysqlConnection, flavour: str) -> Catalog:
 
 
 def fingerprint(connection: MysqlConnection) -> str:
-    """Return a text that changes when a table, column, view, index, constraint, trigger or routine
-    does."""
+    """Return a text that changes when a table, column, view, index, constraint, trigger, routine
+    or setting does. Decisions are shared by it: equal fingerprints mean equal catalogs."""
     row = connection.query(queries.FINGERPRINT)[0]
-    joined = "|".join("" if value is None else value for value in row)
+    settings = _settings(connection).values()
+    joined = "|".join((connection.server_version, *settings, *(value or "" for value in row)))
     return hashlib.sha256(joined.encode("utf-8")).hexdigest()[:32]
 
 

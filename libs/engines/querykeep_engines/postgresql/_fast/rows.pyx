@@ -61,6 +61,8 @@ cdef class RowMasker:
         if self.cells == NULL:
             raise MemoryError()
         for place, cell in enumerate(sorted(cells, key=lambda one: one.ordinal)):
+            if not (self.cells[place - 1].ordinal if place else -1) < cell.ordinal < width:
+                raise ValueError("two masks for one column, or one outside of the result")
             kept = bytes(cell.affix)
             affix = kept
             self.affixes.append(kept)
