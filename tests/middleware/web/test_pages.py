@@ -119,7 +119,6 @@ def test_people_see_only_what_their_permissions_cover(web: WebPage) -> None:
     assert not [path for _method, path, _body in web.sent if path == "users"]
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("language", "theme"), [("ko", "dark"), ("en", "light")])
 def test_every_page_draws_for_everyone_under_the_strict_csp(
     web: WebPage, language: str, theme: str
