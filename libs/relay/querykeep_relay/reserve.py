@@ -6,11 +6,13 @@ session, and the state that trimming needs, are written all the same: into the r
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 RESERVE_BYTES = 256 * 1024
 """Some 400 ends."""
+_NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 class DiskReserve:
@@ -21,7 +23,11 @@ class DiskReserve:
         self._is_held = False
 
     def keep(self) -> bool:
-        """Take the room, where it is not held already; False where the disk has none."""
+        """Take the room, where it is not held already; False where the disk has none.
+
+        A process that is short of descriptors for a while takes it the next time: the segment that
+        it writes to is open, so nothing of it is lost.
+        """
         if self._is_held:
             return True
         try:
@@ -30,7 +36,9 @@ class DiskReserve:
                 os.posix_fallocate(descriptor, 0, RESERVE_BYTES)
             finally:
                 os.close(descriptor)
-        except OSError:
+        except OSError as error:
+            if error.errno in _NO_DESCRIPTOR:
+                return True
             self._path.unlink(missing_ok=True)
             return False
         self._is_held = True

@@ -438,3 +438,14 @@ def test_garbage_ends_with_an_error_and_not_a_crash(governed: MysqlGoverned) -> 
         while chunk := raw.recv(4096):
             answer += chunk
     assert answer[4:5] == b"\xff"
+
+
+def test_how_the_server_found_the_rows_is_hidden_where_masks_are(governed: MysqlGoverned) -> None:
+    """Which plan a server takes follows from sizes of what is hidden."""
+    no_index_used = 0x20
+    masked = "SELECT id, name, email, phone, birth_date FROM customers WHERE name > ''"
+    with closing(connect(governed)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT name FROM customers WHERE name > ''")
+        assert connection.server_status & no_index_used
+        cursor.execute(masked)
+        assert not connection.server_status & no_index_used

@@ -65,7 +65,7 @@ _AGGREGATES = (
     "MIN({})",
     "MAX({})",
     "COUNT(DISTINCT {})",
-    "GROUP_CONCAT({})",
+    "GROUP_CONCAT({0} ORDER BY {0})",
     "SUM({})",
     "COUNT({})",
 )

@@ -14,6 +14,7 @@ from querykeep_engines.mysql.session.results import (
     compile_masks,
     mask_row,
     redacted,
+    shown_eof,
     shown_error,
     too_many_rows,
 )
@@ -201,7 +202,7 @@ class FetchExchange:
                 _, status = decode_eof(payload)
                 self._wire.state.status = status
                 if not self._voided:
-                    self._wire.forward(packet)
+                    self._wire.forward(packet, shown_eof(payload, self._run.decision.plan))
                 if self._voided or status & Status.LAST_ROW_SENT:
                     self._on_last(Outcome.OK, "")
                 return True

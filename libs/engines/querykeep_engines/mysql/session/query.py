@@ -7,7 +7,6 @@ untouched.
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections import deque
 from collections.abc import Callable
@@ -20,7 +19,9 @@ from querykeep_engines.mysql.session.results import (
     compile_masks,
     compile_rows,
     mask_row,
+    shown_eof,
     shown_error,
+    shown_ok,
     too_many_rows,
 )
 from querykeep_engines.mysql.wire.flags import Status
@@ -33,7 +34,6 @@ from querykeep_engines.mysql.wire.messages import (
     decode_column,
     decode_eof,
     decode_ok,
-    encode_eof,
     is_eof,
     is_error,
 )
@@ -169,10 +169,7 @@ class QueryExchange:
                 run.rows += ok.affected_rows
                 run.bytes += packet.wire_bytes
             if not self._voided:
-                hide = self._plan.redact_errors and ok.warnings
-                self._wire.forward(
-                    packet, dataclasses.replace(ok, warnings=0).encode() if hide else None
-                )
+                self._wire.forward(packet, shown_ok(ok, self._plan))
             return self._ended(ok.status, is_result=False)
         if payload[:1] == bytes([LOCAL_INFILE]):
             raise RemoteProtocolError("the target asked for a file of the client")
@@ -202,8 +199,9 @@ class QueryExchange:
         if any(mask is not None for mask in masks):
             result.masks = masks
         if not self._voided:
-            for held in (*result.held, packet):
+            for held in result.held:
                 self._wire.forward(held)
+            self._wire.forward(packet, shown_eof(packet.payload, self._plan))
         result.held = []
         result.in_rows = True
         if status & Status.CURSOR_EXISTS:
@@ -221,11 +219,10 @@ class QueryExchange:
         if is_error(payload):
             return self._failed(packet)
         if is_eof(payload):
-            warnings, status = decode_eof(payload)
+            _, status = decode_eof(payload)
             self._wire.state.status = status
             if not self._voided:
-                hide = self._plan.redact_errors and warnings
-                self._wire.forward(packet, encode_eof(0, status) if hide else None)
+                self._wire.forward(packet, shown_eof(payload, self._plan))
             return self._ended(status, is_result=True)
         if self._voided:
             return False

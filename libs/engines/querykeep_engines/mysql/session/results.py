@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from querykeep_engines.kit.cells import CellMask, cell_mask, null_cell, value_cell, value_mask
@@ -12,9 +12,17 @@ from querykeep_engines.kit.recorder import RecordedStatement, Recorder
 from querykeep_engines.mysql import errors
 from querykeep_engines.mysql.session.charsets import encoding_of
 from querykeep_engines.mysql.session.state import SessionState
+from querykeep_engines.mysql.wire.flags import Status
 from querykeep_engines.mysql.wire.maskable import maskable
 from querykeep_engines.mysql.wire.masked_rows import RowMasker, row_masker
-from querykeep_engines.mysql.wire.messages import ColumnDefinition, ErrorPacket, decode_error
+from querykeep_engines.mysql.wire.messages import (
+    ColumnDefinition,
+    ErrorPacket,
+    OkPacket,
+    decode_eof,
+    decode_error,
+    encode_eof,
+)
 from querykeep_engines.mysql.wire.packets import Packet, PacketReader, encode_packet, frame_count
 from querykeep_engines.mysql.wire.rows import (
     ValueMask,
@@ -27,6 +35,8 @@ from querykeep_engines.mysql.wire.rows import (
 from querykeep_guard.contracts.audit import Outcome
 from querykeep_guard.masking import FULL_TEXT, MASKERS, build
 from querykeep_guard.policy.decision import ColumnMask, Decision, MaskPlan
+
+_OF_PLAN = Status.NO_GOOD_INDEX_USED | Status.NO_INDEX_USED | Status.QUERY_WAS_SLOW
 
 
 class ResultMismatchError(Exception):
@@ -194,6 +204,22 @@ def too_many_rows(limit: int) -> ErrorPacket:
         f"the result has more than {limit} rows, which is the limit of this connection: ask for "
         "fewer rows",
     )
+
+
+def shown_ok(told: OkPacket, plan: MaskPlan) -> bytes | None:
+    """Return the OK that the client gets, None where it is the target's own. How many warnings
+    there were, and how the server found the rows, may follow from what is hidden."""
+    if not plan.redact_errors or not (told.warnings or told.status & _OF_PLAN):
+        return None
+    return replace(told, warnings=0, status=told.status & ~_OF_PLAN).encode()
+
+
+def shown_eof(payload: bytes, plan: MaskPlan) -> bytes | None:
+    """``shown_ok`` for an EOF packet."""
+    warnings, status = decode_eof(payload)
+    if not plan.redact_errors or not (warnings or status & _OF_PLAN):
+        return None
+    return encode_eof(0, status & ~_OF_PLAN)
 
 
 def redacted(told: ErrorPacket) -> ErrorPacket:
