@@ -38,10 +38,11 @@ def check_on_server(case: PolicyCase, twins: Twins) -> str:
         bare = observe(twins, World.HERE, road, program, governed=False)[-1]
         if case.fails and case.fails.encode() not in bare.data:
             return ""  # The guard's own words in place of the server's.
-        if not seen.same_as(bare, program):
+        if not seen.as_let_through().same_as(bare.as_let_through(), program):
             return f"the guard changed an answer with nothing to hide: {seen.data!r} {bare.data!r}"
         there = observe(twins, World.THERE, road, program, governed=False)[-1]
-        if not case.relax and not bare.same_as(there, program):
+        alike = bare.as_let_through().same_as(there.as_let_through(), program)
+        if not case.relax and not alike:
             return "it shows what is hidden, and was allowed"
         return ""
     if case.unsteady:

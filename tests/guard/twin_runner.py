@@ -12,7 +12,7 @@ import enum
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 
@@ -36,11 +36,20 @@ class Observation:
         data: Descriptions, rows, tags, errors, notices, state of the transaction.
         verdict: ``refused`` when the guard refused it, ``failed`` when the engine did, else ``ok``.
         loose: The same with rows sorted, for statements that leave their order open.
+        plain: ``data`` and ``loose`` without what the guard may keep from a person though nothing
+            of the statement's own answer is hidden; None where they are the same.
     """
 
     data: bytes
     verdict: str
     loose: bytes
+    plain: tuple[bytes, bytes] | None = None
+
+    def as_let_through(self) -> Observation:
+        """Return what can be compared with an answer that no guard has seen."""
+        if self.plain is None:
+            return self
+        return replace(self, data=self.plain[0], loose=self.plain[1])
 
     def same_as(
         self, other: Observation, program: Sequence[str], *, ties_open: bool = False

@@ -30,6 +30,7 @@ class Road:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
         self._closed = threading.Event()
         self._over = False
         self._thread = threading.Thread(target=self._serve)
@@ -41,12 +42,13 @@ class Road:
             if self._over:
                 client.close()
                 return
-            if self._closed.is_set():
-                client.close()
-                continue
-            server = socket.create_connection(self._target)
+            with self._lock:
+                if self._closed.is_set():
+                    client.close()
+                    continue
+                server = socket.create_connection(self._target)
+                self._open |= {client, server}
             for pair in ((client, server), (server, client)):
-                self._open.add(pair[0])
                 threading.Thread(target=self._pass, args=pair, daemon=True).start()
 
     @staticmethod
@@ -60,12 +62,13 @@ class Road:
 
     def cut(self) -> None:
         """Break what is open and refuse what comes."""
-        self._closed.set()
-        for end in list(self._open):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
-        self._open.clear()
+        with self._lock:
+            self._closed.set()
+            for end in self._open:
+                with contextlib.suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+                end.close()
+            self._open.clear()
 
     def mend(self) -> None:
         """Let it through again."""

@@ -209,7 +209,7 @@ def test_an_expired_session_keeps_the_form_and_goes_on(web: WebPage) -> None:
     expect(web.page.get_by_label("Name")).to_have_value("Analysts")
     assert web.page.url.endswith("/groups/new")
     web.page.get_by_role("button", name="Save").click()
-    expect(web.page.get_by_role("heading", name="Groups")).to_be_visible()
+    expect(web.page.get_by_role("heading", name="Groups", exact=True)).to_be_visible()
 
 
 def test_a_failing_list_says_so_and_can_be_tried_again(web: WebPage) -> None:
