@@ -41,6 +41,16 @@ def last_words(connection: psycopg.Connection, statement: str) -> tuple[str | No
     return caught.value.sqlstate, str(caught.value)
 
 
+def words_while_idle(connection: psycopg.Connection) -> list[tuple[str | None, str | None]]:
+    """Listen until the connection ends. A statement sent into an ended connection may meet its
+    reset before the words are read, with any server."""
+    heard: list[tuple[str | None, str | None]] = []
+    connection.add_notice_handler(lambda told: heard.append((told.sqlstate, told.message_primary)))
+    with pytest.raises(psycopg.OperationalError):
+        list(connection.notifies(timeout=60))
+    return heard
+
+
 OPERATOR = ("57P01", "terminating connection due to administrator command")
 
 
@@ -67,8 +77,7 @@ async def test_postgresql_ended_while_idle(pg_proxy):
         with closing(psycopg.connect(pg_conninfo(pg_proxy), autocommit=True)) as connection:
             connection.execute("select 1")
             terminate(pg_proxy.shop, "select 1", "idle")
-            pg_proxy.api.wait_for(lambda: bool(pg_proxy.api.events("SessionClosed")))
-            assert last_words(connection, "select 2") == OPERATOR
+            assert words_while_idle(connection) == [OPERATOR]
 
     await in_thread(work)
 
@@ -101,7 +110,7 @@ async def test_postgresql_ended_by_its_own_idle_limit(pg_proxy, setting, begins,
             with closing(connection):
                 if begins:
                     connection.execute(begins)
-                pg_proxy.api.wait_for(lambda: bool(pg_proxy.api.events("SessionClosed")))
-                assert last_words(connection, "select 2") == words
+                assert words_while_idle(connection) == [words]
+            pg_proxy.api.wait_for(lambda: bool(pg_proxy.api.events("SessionClosed")))
 
     await in_thread(work)

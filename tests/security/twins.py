@@ -83,6 +83,11 @@ class PostgresqlWorlds:
 
     def make(self, *, twin: bool) -> None:
         """Make the demo's world, or its twin."""
+        # Windows that other tests left open may hold tables in a transaction.
+        self._connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND state LIKE 'idle in transaction%'"
+        )
         with self._connection.transaction(), self._connection.cursor() as cursor:
             cursor.execute(f"TRUNCATE {', '.join(_TABLES)}")
             for table, rows in self._rows.items():
@@ -128,6 +133,14 @@ class MariadbWorlds:
     def make(self, *, twin: bool) -> None:
         """Make the demo's world, or its twin."""
         self._do("SET foreign_key_checks = 0")
+        # As for PostgreSQL: who holds tables in a transaction and does nothing.
+        self._do(
+            "SELECT id FROM information_schema.processlist JOIN information_schema.innodb_trx"
+            " ON trx_mysql_thread_id = id WHERE command = 'Sleep' AND id <> CONNECTION_ID()"
+        )
+        for (number,) in self._found:
+            with suppress(pymysql.Error):  # it may have gone
+                self._do(f"KILL {number}")
         for table, rows in self._rows.items():
             self._do(f"TRUNCATE {table}")
             places = ", ".join(["%s"] * len(rows[0]))
