@@ -31,6 +31,8 @@ class MariadbServer(PrivateServer):
                 installed_program("mariadb-install-db"),
                 "--no-defaults",
                 f"--datadir={self.data_folder}",
+                # A server that starts removes what others left in a temporary folder, or use there.
+                f"--tmpdir={self.data_folder}",
                 *([f"--user={self.run_as}"] if os.geteuid() == 0 else []),
                 "--auth-root-authentication-method=normal",
                 "--skip-test-db",
@@ -56,6 +58,7 @@ class MariadbServer(PrivateServer):
         options = [
             "--no-defaults",
             f"--datadir={self.data_folder}",
+            f"--tmpdir={self.data_folder}",
             f"--port={self.port}",
             f"--bind-address={self.listen_address}",
             # Relative to the data folder: an absolute path may exceed the 107 bytes that sun_path
