@@ -13,9 +13,8 @@ import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.engines.postgresql.harness import allow, governed_by, plain_target
+from tests.engines.postgresql.harness import allow, governed_by
 
-from querykeep_demo.shop import Shop
 from querykeep_engines.postgresql.wire.values import MASKABLE
 from querykeep_guard.contracts.policy import MaskerSpec
 from querykeep_guard.contracts.session import Target
@@ -75,14 +74,6 @@ def decided(text: str, _context: SessionContext) -> tuple[Decision, ...]:
         ColumnMask(at, spec, ("r1",), ("Hidden",), (), key=KEY) for at, spec in enumerate(specs)
     )
     return (allow(text, MaskPlan(len(masks), masks)),)
-
-
-@pytest.fixture
-def target(shop_postgresql: Shop) -> Target:
-    shop = shop_postgresql
-    return plain_target(
-        shop.host, shop.port, shop.account_user, shop.account_password, shop.database
-    )
 
 
 @pytest.fixture

@@ -72,19 +72,6 @@ def masked(governed: Governed) -> Iterator[Connection]:
         yield connection
 
 
-@pytest.fixture
-def direct(target: Target) -> Iterator[Connection]:
-    with psycopg.connect(
-        host=target.host,
-        port=target.port,
-        user=target.username,
-        password=target.password,
-        dbname=target.database,
-        autocommit=True,
-    ) as connection:
-        yield connection
-
-
 def hide(value: object) -> object:
     if not isinstance(value, str):
         return value
